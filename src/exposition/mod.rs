@@ -1,0 +1,1 @@
+//! The text formats (to be written).

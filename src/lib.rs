@@ -1,0 +1,36 @@
+//! A message-bus federation bridge for Prometheus metrics.
+//!
+//! A poller scrapes targets at a site and publishes each scrape onto NATS `JetStream`;
+//! a receiver at the centre consumes them and delivers to its sinks. `docs/ARCHITECTURE.md`
+//! draws the whole; each module's own page says what it alone knows.
+//!
+//! Modules are listed from the ground up: a module imports only what stands above it.
+
+pub mod model;
+
+pub mod clock;
+pub mod retry;
+
+pub mod exposition;
+
+// pub mod wire;
+
+// pub mod guard;
+
+pub mod http;
+pub mod tls;
+
+pub mod telemetry;
+
+pub mod scrape;
+
+pub mod bus;
+
+pub mod sink;
+
+pub mod admin;
+
+pub mod config;
+
+// pub mod poller;
+// pub mod receiver;

@@ -1,0 +1,155 @@
+//! What a scrape brought, and the other things that a lane carries.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::Labels;
+
+/// The text format of an exposition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// Prometheus text format 0.0.4.
+    Text,
+    /// `OpenMetrics` text 1.0.0 (0.0.1 reads the same).
+    OpenMetrics,
+}
+
+/// One scrape of one target, or what stands in its place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scrape {
+    /// The target's labels, `job` and `instance` among them.
+    pub target: Arc<Labels>,
+    /// Start of the scrape, milliseconds since the Unix epoch, by the poller's clock.
+    pub time_ms: i64,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What came of a scrape.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// The target answered with an exposition that reads without an error.
+    Exposed {
+        /// The exposition as the target wrote it, content encoding undone.
+        text: Bytes,
+        /// How to read it.
+        format: Format,
+        /// From the start of the request to the end of the body.
+        duration: Duration,
+    },
+    /// The scrape failed: there is no sample, `up` is 0.
+    Failed {
+        /// Why.
+        reason: FailureReason,
+        /// From the start of the request to the failure.
+        duration: Duration,
+    },
+    /// The target is not scraped any more.
+    Gone,
+    /// The receiver has heard nothing of the target for `max_age`; never on the wire.
+    Expired,
+}
+
+/// Why a scrape failed: a closed set, fit for a label value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum FailureReason {
+    /// No complete answer within the scrape timeout.
+    Timeout,
+    /// The host name has no address.
+    Dns,
+    /// The target refused the connection.
+    Refused,
+    /// The connection could not be made for another cause.
+    Connect,
+    /// The TLS handshake failed.
+    Tls,
+    /// The answer's status is not 200.
+    Status,
+    /// Too many redirects, or one that leads nowhere.
+    Redirect,
+    /// The connection broke or the answer is not HTTP.
+    Broken,
+    /// The body is larger than `body_size_limit`.
+    BodyTooLarge,
+    /// The content encoding is unknown or damaged.
+    Encoding,
+    /// The body is not an exposition.
+    BadSyntax,
+    /// The scrape does not fit into one message of the bus.
+    PayloadTooLarge,
+}
+
+impl FailureReason {
+    /// All reasons, in the order of their code on the wire.
+    pub const ALL: [Self; 12] = [
+        Self::Timeout,
+        Self::Dns,
+        Self::Refused,
+        Self::Connect,
+        Self::Tls,
+        Self::Status,
+        Self::Redirect,
+        Self::Broken,
+        Self::BodyTooLarge,
+        Self::Encoding,
+        Self::BadSyntax,
+        Self::PayloadTooLarge,
+    ];
+
+    /// Returns the label value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::Dns => "dns",
+            Self::Refused => "refused",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Status => "status",
+            Self::Redirect => "redirect",
+            Self::Broken => "broken",
+            Self::BodyTooLarge => "body_too_large",
+            Self::Encoding => "encoding",
+            Self::BadSyntax => "bad_syntax",
+            Self::PayloadTooLarge => "payload_too_large",
+        }
+    }
+}
+
+impl fmt::Display for FailureReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A lane's word that its poller lives, with every target that it scrapes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// When it was written, milliseconds since the Unix epoch, by the poller's clock.
+    pub time_ms: i64,
+    /// The next one is due after this time.
+    pub interval: Duration,
+    /// [`Labels::stable_hash`] of every live target of the lane.
+    pub live: Vec<u64>,
+}
+
+/// One entry of a lane.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Record {
+    /// A scrape, failed scrape or a target's end.
+    Scrape(Scrape),
+    /// A sign of life.
+    Heartbeat(Heartbeat),
+}
+
+impl Record {
+    /// Returns the record's own time, milliseconds since the Unix epoch.
+    pub fn time_ms(&self) -> i64 {
+        match self {
+            Self::Scrape(scrape) => scrape.time_ms,
+            Self::Heartbeat(heartbeat) => heartbeat.time_ms,
+        }
+    }
+}
