@@ -1,0 +1,186 @@
+//! What a real exporter served is what real sinks show.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::support::{
+    Behavior, Endpoint, Lab, NatsServer, NodeExporter, Program, Prometheus, Pushgateway,
+    SiteTarget, Targets, Version, VictoriaMetrics, poller_config, read, receiver_config, run,
+    wait_until,
+};
+use crate::{SCENARIO, SOON};
+
+/// Values by series, bit for bit, with all NaNs alike.
+type Bits = BTreeMap<BTreeMap<String, String>, u64>;
+
+#[test]
+fn a_real_exporters_values_are_exact_in_every_real_sink() {
+    run(SCENARIO, async |lab| exact(lab, Version::Packaged).await);
+}
+
+#[test]
+fn a_real_exporters_values_are_exact_through_the_newest_server() {
+    run(SCENARIO, async |lab| exact(lab, Version::Newest).await);
+}
+
+async fn exact(lab: &Lab, version: Version) {
+    let nats = NatsServer::start(lab, version).await;
+    let pushgateway = Pushgateway::start(lab).await;
+    let prometheus = Prometheus::start(lab).await;
+    let victoria = VictoriaMetrics::start(lab).await;
+    // The page is fetched once: an exporter never serves the same values twice.
+    let page = NodeExporter::start(lab).await.page().await;
+    let expected = bits(read(&page).0);
+    assert!(expected.len() > 200, "{} series", expected.len());
+    let targets = Targets::start(vec![Behavior::Fixed(Arc::from(page.as_str()))]).await;
+
+    let mut config = receiver_config(&nats.url());
+    config["push_gateway"] = json!({"url": pushgateway.url(), "publisher_label": true});
+    config["remote_write"] = json!([
+        {"name": "prometheus", "url": prometheus.write_url(), "publisher_label": true},
+        {"name": "victoria", "url": victoria.write_url(), "publisher_label": true},
+    ]);
+    let _receiver = Program::receiver(lab, config);
+    let list = [SiteTarget::new("node1:9100", targets.url(0))];
+    let _poller = Program::poller(lab, poller_config("USDC1", &nats.url(), &list));
+
+    let target = [
+        ("job", "sim"),
+        ("instance", "node1:9100"),
+        ("publisher", "USDC1"),
+    ];
+    wait_until(SOON, "the Pushgateway shows the values", async || {
+        let mut shown = bits(pushgateway.page().await?.part(&target));
+        // The gateway's own two series about the group.
+        shown.retain(|labels, _| !labels["__name__"].starts_with("push_"));
+        same(&expected, &shown)
+    })
+    .await;
+    wait_until(SOON, "Prometheus has the values", async || {
+        let stored = prometheus.samples("{job=\"sim\"}[10m]").await?;
+        same(&expected, &newest(stored, &target))
+    })
+    .await;
+    // VictoriaMetrics keeps some values as shortened decimals: what it makes of the page when it
+    // is given the text itself is what it must make of our writes.
+    victoria.import(&page, ("direct", "yes")).await;
+    wait_until(SOON, "VictoriaMetrics has the values", async || {
+        let direct = newest(
+            victoria.samples("{direct=\"yes\"}").await?,
+            &[("direct", "yes")],
+        );
+        if direct.len() < expected.len() {
+            return Err(format!("{} imported series", direct.len()));
+        }
+        let stored = victoria.samples("{job=\"sim\"}").await?;
+        same(&direct, &newest(stored, &target))
+    })
+    .await;
+}
+
+#[test]
+fn a_target_that_goes_down_leaves_no_dead_values_behind() {
+    run(SCENARIO, async |lab| {
+        let nats = NatsServer::start(lab, Version::Packaged).await;
+        let pushgateway = Pushgateway::start(lab).await;
+        let endpoint = Endpoint::start().await;
+        let targets = Targets::start(vec![Behavior::Counters(2)]).await;
+        let mut config = receiver_config(&nats.url());
+        config["push_gateway"] = json!({"url": pushgateway.url(), "publisher_label": true});
+        config["remote_write"] = json!([{"name": "recorder", "url": endpoint.url()}]);
+        let _receiver = Program::receiver(lab, config);
+        let list = [SiteTarget::new("mortal", targets.url(0))];
+        let _poller = Program::poller(lab, poller_config("USDC1", &nats.url(), &list));
+        let group = [
+            ("job", "sim"),
+            ("instance", "mortal"),
+            ("publisher", "USDC1"),
+        ];
+        wait_until(SOON, "the group is there", async || {
+            let shown = pushgateway.page().await?.part(&group);
+            if shown.is_empty() {
+                Err("no group".to_owned())
+            } else {
+                Ok(())
+            }
+        })
+        .await;
+        drop(targets);
+        wait_until(SOON, "the group is gone", async || {
+            let shown = pushgateway.page().await?.part(&group);
+            if shown.is_empty() {
+                Ok(())
+            } else {
+                Err(format!("{shown:?}"))
+            }
+        })
+        .await;
+        wait_until(SOON, "the series are marked stale", async || {
+            let values = endpoint.samples("sim_scrapes_total", "mortal");
+            let ups = endpoint.samples("up", "mortal");
+            match (values.last(), ups.last()) {
+                // The stale marker is one NaN among many.
+                (Some(value), Some(up))
+                    if value.value.to_bits() == 0x7ff0_0000_0000_0002 && up.value == 0.0 =>
+                {
+                    Ok(())
+                }
+                last => Err(format!("{last:?}")),
+            }
+        })
+        .await;
+    });
+}
+
+fn bits(values: BTreeMap<BTreeMap<String, String>, f64>) -> Bits {
+    let bits = |value: f64| if value.is_nan() { f64::NAN } else { value }.to_bits();
+    values
+        .into_iter()
+        .map(|(labels, value)| (labels, bits(value)))
+        .collect()
+}
+
+/// The newest value of each series that has these labels, without them and without the series
+/// that a scrape adds.
+fn newest(stored: crate::support::Stored, labels: &[(&str, &str)]) -> Bits {
+    let mut values = BTreeMap::new();
+    for (mut series, samples) in stored {
+        let name = series["__name__"].clone();
+        let has = |(key, value): &(&str, &str)| series.remove(*key).is_some_and(|v| v == *value);
+        let is_ours = labels.iter().all(has) && name != "up" && !name.starts_with("scrape_");
+        if let (true, Some((_, value))) = (is_ours, samples.last()) {
+            values.insert(series, *value);
+        }
+    }
+    bits(values)
+}
+
+/// Says where two sets of series differ.
+fn same(expected: &Bits, found: &Bits) -> Result<(), String> {
+    let missing = expected
+        .keys()
+        .filter(|labels| !found.contains_key(*labels));
+    let surplus = found
+        .keys()
+        .filter(|labels| !expected.contains_key(*labels));
+    let other = expected.iter().filter(|(labels, value)| {
+        let found = found.get(*labels);
+        found.is_some_and(|found| found != *value)
+    });
+    let (missing, surplus) = (missing.collect::<Vec<_>>(), surplus.collect::<Vec<_>>());
+    let other = other.collect::<Vec<_>>();
+    if missing.is_empty() && surplus.is_empty() && other.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "{} missing such as {:?}, {} surplus such as {:?}, {} other such as {:?}",
+        missing.len(),
+        missing.first(),
+        surplus.len(),
+        surplus.first(),
+        other.len(),
+        other.first()
+    ))
+}
