@@ -79,6 +79,7 @@ impl Received {
 /// A server's half of one connection.
 pub(crate) struct Connection {
     reader: BufReader<OwnedReadHalf>,
+    is_last: bool,
     /// Takes raw bytes, for answers that are no HTTP.
     pub(crate) writer: OwnedWriteHalf,
 }
@@ -90,14 +91,20 @@ impl Connection {
         let (reader, writer) = stream.into_split();
         Ok(Self {
             reader: BufReader::new(reader),
+            is_last: false,
             writer,
         })
     }
 
     /// Reads the next request; `None` at the end of the connection.
     pub(crate) async fn next(&mut self) -> Option<Received> {
+        if self.is_last {
+            return None;
+        }
         let mut line = String::new();
         self.reader.read_line(&mut line).await.ok()?;
+        // Version 1.0 knows one request on a connection.
+        self.is_last = line.trim_end().ends_with("HTTP/1.0");
         let path = line.split(' ').nth(1)?.to_owned();
         let mut headers = Vec::new();
         loop {

@@ -20,7 +20,7 @@ mod store;
 mod targets;
 
 pub(crate) use bus::Bus;
-pub(crate) use endpoint::{Answer, Endpoint, Series};
+pub(crate) use endpoint::{Answer, Arrived, Endpoint};
 pub(crate) use exposition::{Page, read};
 pub(crate) use http::{get, request};
 pub(crate) use lab::{Lab, free_port, run, wait_until};

@@ -94,6 +94,11 @@ impl NatsServer {
         self.process = None;
     }
 
+    /// Returns the id of its process; 0 if it does not run.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.as_ref().map_or(0, Process::id)
+    }
+
     /// Returns its address for a configuration file.
     pub(crate) fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
@@ -104,7 +109,7 @@ impl NatsServer {
 pub(crate) struct NodeExporter {
     /// Where it listens.
     pub(crate) port: u16,
-    _process: Process,
+    process: Process,
 }
 
 impl NodeExporter {
@@ -118,15 +123,17 @@ impl NodeExporter {
             get(port, "/metrics").await
         })
         .await;
-        Self {
-            port,
-            _process: process,
-        }
+        Self { port, process }
     }
 
     /// Returns its page as text.
     pub(crate) async fn page(&self) -> String {
         get(self.port, "/metrics").await.unwrap()
+    }
+
+    /// Returns the id of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
     }
 }
 
@@ -134,7 +141,7 @@ impl NodeExporter {
 pub(crate) struct Pushgateway {
     /// Where it listens.
     pub(crate) port: u16,
-    _process: Process,
+    process: Process,
 }
 
 impl Pushgateway {
@@ -148,10 +155,7 @@ impl Pushgateway {
             get(port, "/-/ready").await
         })
         .await;
-        Self {
-            port,
-            _process: process,
-        }
+        Self { port, process }
     }
 
     /// Returns its address for a configuration file.
@@ -162,5 +166,10 @@ impl Pushgateway {
     /// Returns what it exposes.
     pub(crate) async fn page(&self) -> Result<Page, String> {
         Ok(read(&get(self.port, "/metrics").await?))
+    }
+
+    /// Returns the id of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
     }
 }

@@ -21,7 +21,7 @@ pub(crate) type Stored = BTreeMap<Labels, Vec<(i64, f64)>>;
 pub(crate) struct Prometheus {
     /// Where it listens.
     pub(crate) port: u16,
-    _process: Process,
+    process: Process,
 }
 
 impl Prometheus {
@@ -46,10 +46,7 @@ impl Prometheus {
             get(port, "/-/ready").await
         })
         .await;
-        Self {
-            port,
-            _process: process,
-        }
+        Self { port, process }
     }
 
     /// Returns the address to write to.
@@ -70,6 +67,11 @@ impl Prometheus {
             stored.insert(labels, values.iter().map(pair).collect());
         }
         Ok(stored)
+    }
+
+    /// Returns the id of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
     }
 }
 
