@@ -13,9 +13,9 @@ pub mod retry;
 
 pub mod exposition;
 
-// pub mod wire;
+pub mod wire;
 
-// pub mod guard;
+pub mod guard;
 
 pub mod http;
 pub mod tls;

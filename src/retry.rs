@@ -60,6 +60,11 @@ impl Backoff {
         self.attempt = 0;
     }
 
+    /// Goes on as if so many waits had been handed out.
+    pub fn skip(&mut self, attempts: u32) {
+        self.attempt = attempts;
+    }
+
     /// Returns the next wait; the other side's wish is honored up to ten times `max`.
     pub fn next(&mut self, wish: Retry) -> Duration {
         let ceiling = self

@@ -1,1 +1,24 @@
-//! The text formats (to be written).
+//! The text formats: what a target exposes, read and written.
+//!
+//! In comes a body as a target wrote it; out come its entries, borrowed from the body
+//! ([`Parser`]) or a verdict ([`check`]).
+//! This module alone knows the grammar of text format 0.0.4 and of `OpenMetrics` 1.0. Where their
+//! documents leave a choice, what Prometheus 3 reads is right and what it refuses is wrong.
+//! It must never panic or be slower than linear, whatever the bytes; it does no I/O, adds no
+//! labels and has no opinion about a sample's age. Bodies are limited by who fetches them.
+
+mod entry;
+mod error;
+mod labels;
+mod media;
+mod number;
+mod parser;
+mod scan;
+
+#[cfg(test)]
+mod tests;
+
+pub use entry::{Entry, Exemplar, FamilyKind, Label, Sample};
+pub use error::{Keyword, Reason, SyntaxError};
+pub use media::format_of;
+pub use parser::{Parser, Summary, check};

@@ -5,10 +5,10 @@
 //! HTTP. A URL in a log or an error is always passed through [`redact`].
 
 mod client;
-// mod fetch;
+mod fetch;
 
 pub use client::{Answer, Client, ClientError};
-// pub use fetch::{Fetched, FetchError, Fetcher, Fetching};
+pub use fetch::{Fetched, FetchError, Fetcher, Fetching};
 
 use std::time::Duration;
 

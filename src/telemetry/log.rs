@@ -1,6 +1,12 @@
-//! Logs.
+//! Logs: text on standard error, or JSON lines in a file that can be reopened.
 
-use std::path::PathBuf;
+use std::fs::{File, OpenOptions};
+use std::io::{self, IsTerminal as _, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
 
 /// What is logged, and where to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,4 +24,126 @@ pub enum Level {
     Info,
     /// Once per scrape or message as well.
     Debug,
+}
+
+/// Why logs cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The file cannot be opened.
+    #[error("cannot open log file `{}`", path.display())]
+    Open {
+        /// Its path.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// Somebody else has set up logging in this process.
+    #[error("logging is set up already")]
+    Twice,
+}
+
+/// Logs that are being written.
+#[derive(Debug, Clone)]
+pub struct LogHandle(Option<LogFile>);
+
+impl LogHandle {
+    /// Opens the file again, after it was moved away; without a file nothing happens.
+    pub fn reopen(&self) -> Result<(), LogError> {
+        match &self.0 {
+            Some(log) => log.reopen(),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Sets up logging for the whole process; call once.
+pub fn init_log(settings: &LogSettings) -> Result<LogHandle, LogError> {
+    let level = match settings.level {
+        Level::Info => "info",
+        Level::Debug => "debug",
+    };
+    // The libraries below us log each attempt on their own; we say once what changed.
+    let directives = format!("warn,prometheus_streams={level},async_nats=error");
+    let builder = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(directives));
+    match &settings.file {
+        None => {
+            let builder = builder
+                .with_writer(io::stderr)
+                .with_target(false)
+                .with_ansi(io::stderr().is_terminal());
+            builder.try_init().map_err(|_already| LogError::Twice)?;
+            Ok(LogHandle(None))
+        }
+        Some(path) => {
+            let log = LogFile::open(path)?;
+            let builder = builder.json().flatten_event(true).with_writer(log.clone());
+            builder.try_init().map_err(|_already| LogError::Twice)?;
+            Ok(LogHandle(Some(log)))
+        }
+    }
+}
+
+/// A log file that several threads write to, each line whole.
+#[derive(Debug, Clone)]
+struct LogFile {
+    path: PathBuf,
+    file: Arc<Mutex<File>>,
+}
+
+impl LogFile {
+    fn open(path: &Path) -> Result<Self, LogError> {
+        let file = Arc::new(Mutex::new(append(path)?));
+        Ok(Self { path: path.to_owned(), file })
+    }
+
+    fn reopen(&self) -> Result<(), LogError> {
+        let file = append(&self.path)?;
+        *self.file.lock().unwrap_or_else(PoisonError::into_inner) = file;
+        Ok(())
+    }
+}
+
+fn append(path: &Path) -> Result<File, LogError> {
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(path)
+        .map_err(|source| LogError::Open { path: path.to_owned(), source })
+}
+
+impl<'a> MakeWriter<'a> for LogFile {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+impl Write for LogFile {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner).write(line)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner).flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reopened_file_goes_on_under_its_old_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, moved) = (folder.path().join("log"), folder.path().join("log.1"));
+        let mut log = LogFile::open(&path).unwrap();
+        log.write_all(b"one\n").unwrap();
+        std::fs::rename(&path, &moved).unwrap();
+        log.write_all(b"two\n").unwrap();
+        log.reopen().unwrap();
+        log.write_all(b"three\n").unwrap();
+        assert_eq!(std::fs::read_to_string(moved).unwrap(), "one\ntwo\n");
+        assert_eq!(std::fs::read_to_string(path).unwrap(), "three\n");
+    }
 }

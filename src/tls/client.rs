@@ -109,6 +109,14 @@ pub fn client_config(settings: &Settings) -> Result<rustls::ClientConfig, TlsErr
     }
 }
 
+/// Builds a configuration that trusts nobody: every handshake fails.
+pub fn distrusting_config() -> Result<rustls::ClientConfig, TlsError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider);
+    let builder = builder.with_safe_default_protocol_versions().map_err(TlsError::Refused)?;
+    Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
+}
+
 fn versions(settings: &Settings) -> Result<Vec<&'static SupportedProtocolVersion>, TlsError> {
     let min = settings.min_version.unwrap_or(Version::Tls12);
     let max = settings.max_version.unwrap_or(Version::Tls13);

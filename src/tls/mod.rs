@@ -6,7 +6,7 @@
 
 mod client;
 
-pub use client::{TlsError, client_config, install_provider};
+pub use client::{TlsError, client_config, distrusting_config, install_provider};
 
 use std::path::PathBuf;
 

@@ -1,0 +1,228 @@
+//! The connection and its life.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_nats::jetstream::context::ContextBuilder;
+use async_nats::jetstream::{self};
+use async_nats::{ConnectOptions, Event};
+use tokio::sync::watch;
+use tracing::{debug, info, warn};
+
+use super::{Auth, Settings};
+use crate::model::{Secret, SecretError};
+use crate::retry::Retry;
+use crate::tls::{self, TlsError};
+
+/// How long a request to the server, or an acknowledgement of a publish, may take.
+///
+/// async-nats does not fail what is in flight when the connection breaks; it waits this long.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A peer that vanished without a word is noticed after two or three of these.
+const PING_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Commands that wait inside the client while it is disconnected; each may hold a whole frame.
+const CLIENT_CAPACITY: usize = 256;
+
+const RECONNECT_MIN: Duration = Duration::from_millis(50);
+const RECONNECT_MAX: Duration = Duration::from_secs(4);
+
+/// While a server stays away, every so many attempts are worth another log line.
+const ATTEMPTS_PER_LINE: u64 = 30;
+
+/// A connection to NATS that is made for ever.
+#[derive(Debug, Clone)]
+pub struct Bus {
+    pub(super) settings: Arc<Settings>,
+    pub(super) client: async_nats::Client,
+    pub(super) context: jetstream::Context,
+    connected: watch::Receiver<bool>,
+}
+
+/// Why no connection can ever be made with these settings.
+#[derive(Debug, thiserror::Error)]
+pub enum BusError {
+    /// A server's address is invalid.
+    #[error("server address `{0}` is invalid")]
+    Address(String),
+    /// The TLS settings are wrong.
+    #[error("cannot set up TLS to NATS")]
+    Tls(#[from] TlsError),
+    /// A password or token cannot be read.
+    #[error("cannot read the NATS credentials")]
+    Secret(#[from] SecretError),
+    /// A seed or credentials file cannot be read or used.
+    #[error("cannot use NATS credentials file `{path}`: {detail}")]
+    Credentials {
+        /// Its path.
+        path: String,
+        /// What is wrong, without any of its content.
+        detail: String,
+    },
+    /// The client refuses the settings.
+    #[error("cannot set up the NATS client: {0}")]
+    Client(String),
+}
+
+impl Bus {
+    /// Starts to connect and returns at once; the connection is made, and made again, for ever.
+    pub async fn connect(settings: Settings, name: &str) -> Result<Self, BusError> {
+        let mut servers = Vec::with_capacity(settings.urls.len());
+        for url in &settings.urls {
+            let server = url.parse::<async_nats::ServerAddr>();
+            servers.push(server.map_err(|_invalid| BusError::Address(redact(url)))?);
+        }
+        let (connected_tx, connected) = watch::channel(false);
+        let options = options(&settings, name)?;
+        let attempts = Arc::new(AtomicU64::new(0));
+        let options = options.event_callback(move |event| {
+            note(&event, &connected_tx, &attempts);
+            std::future::ready(())
+        });
+        let client = options
+            .connect(servers)
+            .await
+            .map_err(|error| BusError::Client(error.kind().to_string()))?;
+        let context = ContextBuilder::new().timeout(REQUEST_TIMEOUT).build(client.clone());
+        Ok(Self { settings: Arc::new(settings), client, context, connected })
+    }
+
+    /// Tells whether there is a connection now.
+    pub fn is_connected(&self) -> bool {
+        *self.connected.borrow()
+    }
+
+    /// Returns when there is a connection.
+    pub async fn connected(&self) {
+        let mut connected = self.connected.clone();
+        // An error means that the client is gone, and then nobody waits for it any more.
+        drop(connected.wait_for(|connected| *connected).await);
+    }
+
+    /// Returns the largest payload that the server takes, once it has said so.
+    pub fn max_payload(&self) -> Option<usize> {
+        self.client.try_server_info().map(|info| info.max_payload).filter(|max| *max > 0)
+    }
+
+    /// Returns the settings it was made with.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Sends out what still waits and closes the connection; bounded in time.
+    pub async fn close(&self) {
+        if !self.is_connected() {
+            return;
+        }
+        let flushed = tokio::time::timeout(REQUEST_TIMEOUT, self.client.flush()).await;
+        if !matches!(flushed, Ok(Ok(()))) {
+            debug!("connection closed before all acknowledgements were sent");
+        }
+        drop(self.client.drain().await);
+    }
+}
+
+fn options(settings: &Settings, name: &str) -> Result<ConnectOptions, BusError> {
+    let mut options = ConnectOptions::new()
+        .name(name)
+        .retry_on_initial_connect()
+        .max_reconnects(None)
+        .connection_timeout(Duration::from_secs(5))
+        .request_timeout(Some(REQUEST_TIMEOUT))
+        .ping_interval(PING_INTERVAL)
+        .client_capacity(CLIENT_CAPACITY)
+        .reconnect_delay_callback(reconnect_delay);
+    let wants_tls = settings.urls.iter().any(|url| url.starts_with("tls://"));
+    if settings.tls.is_some() || wants_tls {
+        let tls = tls::client_config(&settings.tls.clone().unwrap_or_default())?;
+        options = options.require_tls(true).tls_client_config(tls);
+    }
+    match &settings.auth {
+        None => Ok(options),
+        Some(Auth::Password { user, password }) => {
+            Ok(options.user_and_password(user.clone(), password.reveal()?))
+        }
+        Some(Auth::Token(token)) => Ok(options.token(token.reveal()?)),
+        Some(Auth::NkeyFile(path)) => {
+            let seed = Secret::File(path.clone()).reveal()?;
+            let seed = seed.lines().map(str::trim).find(|line| line.starts_with('S'));
+            let seed = seed.ok_or_else(|| BusError::Credentials {
+                path: path.display().to_string(),
+                detail: "it holds no nkey seed".to_owned(),
+            })?;
+            Ok(options.nkey(seed.to_owned()))
+        }
+        Some(Auth::CredentialsFile(path)) => {
+            let text = Secret::File(path.clone()).reveal()?;
+            options.credentials(&text).map_err(|error| BusError::Credentials {
+                path: path.display().to_string(),
+                detail: error.kind().to_string(),
+            })
+        }
+    }
+}
+
+/// Backoff with jitter, so that a thousand sites do not come back to one server in step.
+fn reconnect_delay(attempt: usize) -> Duration {
+    let mut backoff = crate::retry::Backoff::new(RECONNECT_MIN, RECONNECT_MAX);
+    backoff.skip(u32::try_from(attempt.saturating_sub(1)).unwrap_or(u32::MAX));
+    if attempt == 0 { Duration::ZERO } else { backoff.next(Retry::Yes) }
+}
+
+fn note(event: &Event, connected: &watch::Sender<bool>, attempts: &AtomicU64) {
+    match event {
+        Event::Connected => {
+            info!(attempts = attempts.swap(0, Ordering::Relaxed), "connected to NATS");
+            connected.send_replace(true);
+        }
+        Event::Disconnected => {
+            warn!("lost the connection to NATS; connecting again");
+            connected.send_replace(false);
+        }
+        Event::ClientError(error) => {
+            let attempt = attempts.fetch_add(1, Ordering::Relaxed);
+            if attempt.is_multiple_of(ATTEMPTS_PER_LINE) {
+                let error = error.to_string();
+                warn!(attempt, error, "cannot connect to NATS; waiting for it");
+            }
+        }
+        Event::ServerError(error) => warn!(error = error.to_string(), "NATS reports an error"),
+        Event::LameDuckMode => info!("the NATS server is about to stop; moving to another"),
+        Event::SlowConsumer(_) => warn!("NATS messages come faster than they are taken"),
+        Event::Draining | Event::Closed => connected.send_modify(|connected| *connected = false),
+    }
+}
+
+/// Returns a server's address without user and password.
+fn redact(url: &str) -> String {
+    match url.rsplit_once('@') {
+        Some((before, host)) => {
+            let scheme = before.split_once("://").map_or("", |(scheme, _)| scheme);
+            format!("{scheme}://***@{host}")
+        }
+        None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_in_an_error_shows_no_password() {
+        assert_eq!(redact("nats://user:secret@host:4222"), "nats://***@host:4222");
+        assert_eq!(redact("nats://host:4222"), "nats://host:4222");
+    }
+
+    #[test]
+    fn reconnecting_waits_longer_but_not_for_ever() {
+        assert_eq!(reconnect_delay(0), Duration::ZERO);
+        for attempt in 1..100 {
+            let delay = reconnect_delay(attempt);
+            assert!(delay >= RECONNECT_MIN / 2 && delay <= RECONNECT_MAX, "{attempt}: {delay:?}");
+        }
+        assert!(reconnect_delay(50) >= RECONNECT_MAX / 2);
+    }
+}

@@ -1,0 +1,398 @@
+//! A durable pull consumer that gives messages in the order of the stream, always.
+//!
+//! `JetStream` redelivers what was not acknowledged after younger messages: after a crash, after a
+//! lost connection, after a time-out. For us order is worth more, so what is missing is read
+//! straight from the stream before anything younger is handed on:
+//!
+//! * at the start, everything between the consumer's acknowledgement floor and what it has
+//!   delivered already ([`Phase::Recovered`]), and before that a stretch of what was acknowledged,
+//!   for the state that the reader needs ([`Phase::Primed`]);
+//! * in between, whenever the consumer's own numbering shows that a delivery was lost on the way.
+//!
+//! A recovered message has nothing to acknowledge; the redelivery that follows later brings it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::HeaderMap;
+use async_nats::jetstream::AckKind;
+use async_nats::jetstream::consumer::pull::{Config, MessagesErrorKind};
+use async_nats::jetstream::consumer::{AckPolicy, Consumer as PullConsumer, DeliverPolicy};
+use async_nats::jetstream::message::Acker;
+use async_nats::jetstream::stream::Stream;
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use super::Bus;
+use crate::retry::{Backoff, Retry};
+
+/// Without a sign from us for so long, the server delivers a message again.
+pub(super) const ACK_WAIT: Duration = Duration::from_secs(30);
+
+/// Messages delivered and not yet acknowledged, at most; the server stops there.
+const ACK_PENDING_MAX: i64 = 10_000;
+
+/// Messages that one pull request asks for: measured, more brings nothing.
+const BATCH_MESSAGES: usize = 200;
+
+/// How long one pull request stays open, and how often the server shows that it does.
+const PULL_EXPIRES: Duration = Duration::from_secs(30);
+const PULL_HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// How far back acknowledged messages are read again at the start.
+///
+/// A stale marker that a crash cost is of use as long as Prometheus looks back, which is 5 minutes.
+const PRIME_WINDOW: Duration = Duration::from_secs(5 * 60);
+
+/// A reader of history that dies is forgotten by the server after this time.
+const HISTORY_INACTIVE: Duration = Duration::from_secs(30);
+
+const BACKOFF_MIN: Duration = Duration::from_millis(200);
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
+
+/// One message.
+#[derive(Debug)]
+pub struct Incoming {
+    /// Its place in the stream.
+    pub sequence: u64,
+    /// Its subject.
+    pub subject: String,
+    /// Its headers.
+    pub headers: Option<HeaderMap>,
+    /// Its payload.
+    pub payload: Bytes,
+    /// When the stream stored it, milliseconds since the Unix epoch.
+    pub stored_ms: i64,
+    /// How it came.
+    pub phase: Phase,
+    /// What to acknowledge it with.
+    pub ack: Option<Ack>,
+}
+
+/// How a message came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// It was acknowledged in an earlier life: learn from it, do not deliver it.
+    Primed,
+    /// Read from the stream because its delivery was lost or never acknowledged.
+    Recovered,
+    /// Delivered; possibly again, so its sequence may have been seen.
+    Live,
+}
+
+/// What to acknowledge a message with.
+#[derive(Clone)]
+pub struct Ack(Arc<Acker>);
+
+impl fmt::Debug for Ack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Ack")
+    }
+}
+
+/// What to tell the server about a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acknowledgement {
+    /// It is done with.
+    Finished,
+    /// It is still being worked on: do not deliver it again yet.
+    InProgress,
+    /// It will never be of use.
+    Terminated,
+}
+
+/// Why a consumer has to start over.
+#[derive(Debug, thiserror::Error)]
+enum ConsumeError {
+    #[error("cannot {what}: {detail}")]
+    Request { what: &'static str, detail: String },
+    #[error(
+        "consumer `{name}` exists and {what}; delete it with: nats consumer rm {stream} {name}"
+    )]
+    Misfit { name: String, stream: String, what: &'static str },
+    #[error("the consumer was deleted")]
+    Deleted,
+}
+
+fn request(what: &'static str) -> impl Fn(async_nats::Error) -> ConsumeError {
+    move |error| ConsumeError::Request { what, detail: error.to_string() }
+}
+
+/// Sends acknowledgements until their channel is closed.
+///
+/// It may block while the connection is away, so it runs in a task of its own.
+pub async fn acknowledge(mut acks: mpsc::Receiver<(Ack, Acknowledgement)>) {
+    while let Some((Ack(acker), acknowledgement)) = acks.recv().await {
+        let kind = match acknowledgement {
+            Acknowledgement::Finished => AckKind::Ack,
+            Acknowledgement::InProgress => AckKind::Progress,
+            Acknowledgement::Terminated => AckKind::Term,
+        };
+        if let Err(error) = acker.ack_with(kind).await {
+            debug!(error = error.to_string(), "cannot acknowledge; it will be delivered again");
+        }
+    }
+}
+
+/// A durable consumer of all frames below a topic.
+#[derive(Debug)]
+pub struct Consumer {
+    bus: Bus,
+    name: String,
+    /// Sequence of the youngest message handed on; 0 before the first.
+    last_sequence: u64,
+    primed: bool,
+}
+
+impl Consumer {
+    /// How long the server waits for a sign before it delivers a message again.
+    pub const ACK_WAIT: Duration = ACK_WAIT;
+
+    /// Builds a consumer; `name` is its durable name.
+    pub fn new(bus: Bus, name: String) -> Self {
+        Self { bus, name, last_sequence: 0, primed: false }
+    }
+
+    /// Hands on messages in the order of the stream until `stop` or until nobody listens.
+    ///
+    /// `incoming` bounds what is read ahead; when it is full, nothing more is asked for, and the
+    /// messages wait in the stream.
+    pub async fn run(mut self, incoming: mpsc::Sender<Incoming>, stop: CancellationToken) {
+        let mut backoff = Backoff::new(BACKOFF_MIN, BACKOFF_MAX);
+        loop {
+            let before = self.last_sequence;
+            let Some(result) = stop.run_until_cancelled(self.session(&incoming)).await else {
+                return;
+            };
+            let Err(error) = result else {
+                return;
+            };
+            if self.last_sequence > before {
+                backoff.reset();
+            }
+            if backoff.attempt() == 0 {
+                warn!(consumer = self.name, error = error.to_string(), "consumer starts over");
+            } else {
+                debug!(consumer = self.name, error = error.to_string(), "consumer starts over");
+            }
+            let wait = tokio::time::sleep(backoff.next(Retry::Yes));
+            if stop.run_until_cancelled(wait).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Reads until an error; `Ok` when nobody listens any more.
+    async fn session(&mut self, incoming: &mpsc::Sender<Incoming>) -> Result<(), ConsumeError> {
+        self.bus.connected().await;
+        let stream = self.bus.ensure_stream().await.map_err(|error| ConsumeError::Request {
+            what: "find the stream",
+            detail: error.to_string(),
+        })?;
+        let mut consumer = self.durable(&stream).await?;
+        let info = consumer.info().await.map_err(|error| request("look at the consumer")(error.into()))?;
+        let floor = info.ack_floor.stream_sequence;
+        let delivered = info.delivered.stream_sequence;
+        let mut expected = info.delivered.consumer_sequence + 1;
+        if !self.primed {
+            self.prime(&stream, floor, incoming).await?;
+            self.primed = true;
+        }
+        self.recover(&stream, floor.max(self.last_sequence) + 1, delivered, incoming).await?;
+        info!(consumer = self.name, sequence = delivered, "consumer is at its position");
+
+        let mut messages = consumer
+            .stream()
+            .max_messages_per_batch(BATCH_MESSAGES)
+            .expires(PULL_EXPIRES)
+            .heartbeat(PULL_HEARTBEAT)
+            .messages()
+            .await
+            .map_err(|error| request("pull")(error.into()))?;
+        let mut has_gap = false;
+        while let Some(message) = messages.next().await {
+            let message = match message {
+                Ok(message) => message,
+                Err(error) => match error.kind() {
+                    // The connection is away; the stream goes on by itself.
+                    MessagesErrorKind::MissingHeartbeat => continue,
+                    MessagesErrorKind::ConsumerDeleted => return Err(ConsumeError::Deleted),
+                    _ => return Err(request("pull")(error.into())),
+                },
+            };
+            let info = message.info().map_err(request("read a delivery"))?;
+            let (sequence, numbering) = (info.stream_sequence, info.consumer_sequence);
+            let stored_ms = milliseconds(info.published);
+            has_gap |= numbering != expected;
+            expected = numbering + 1;
+            if has_gap && sequence > self.last_sequence {
+                self.recover(&stream, self.last_sequence + 1, sequence - 1, incoming).await?;
+                has_gap = false;
+            }
+            let (message, acker) = message.split();
+            let live = Incoming {
+                sequence,
+                subject: message.subject.to_string(),
+                headers: message.headers,
+                payload: message.payload,
+                stored_ms,
+                phase: Phase::Live,
+                ack: Some(Ack(Arc::new(acker))),
+            };
+            self.last_sequence = self.last_sequence.max(sequence);
+            if incoming.send(live).await.is_err() {
+                return Ok(());
+            }
+        }
+        Err(ConsumeError::Deleted)
+    }
+
+    async fn durable(&self, stream: &Stream) -> Result<PullConsumer<Config>, ConsumeError> {
+        let deliver_policy = match self.last_sequence {
+            0 => DeliverPolicy::All,
+            // Somebody deleted the consumer while we ran: go on where we were.
+            last => DeliverPolicy::ByStartSequence { start_sequence: last + 1 },
+        };
+        let wanted = Config {
+            durable_name: Some(self.name.clone()),
+            description: Some("prometheus-streams receiver".to_owned()),
+            deliver_policy,
+            ack_policy: AckPolicy::Explicit,
+            ack_wait: ACK_WAIT,
+            max_ack_pending: ACK_PENDING_MAX,
+            filter_subject: self.filter(),
+            ..Config::default()
+        };
+        let consumer = stream
+            .get_or_create_consumer(&self.name, wanted)
+            .await
+            .map_err(|error| request("create the consumer")(error.into()))?;
+        let found = &consumer.cached_info().config;
+        let what = if found.filter_subject != self.filter() {
+            "reads other subjects"
+        } else if found.ack_policy != AckPolicy::Explicit {
+            "does not acknowledge each message"
+        } else {
+            return Ok(consumer);
+        };
+        let stream = stream.cached_info().config.name.clone();
+        Err(ConsumeError::Misfit { name: self.name.clone(), stream, what })
+    }
+
+    /// Reads a stretch of acknowledged messages up to `floor`.
+    async fn prime(
+        &mut self,
+        stream: &Stream,
+        floor: u64,
+        incoming: &mpsc::Sender<Incoming>,
+    ) -> Result<(), ConsumeError> {
+        if floor == 0 || self.last_sequence > 0 {
+            return Ok(());
+        }
+        // Retention may have removed the message: then all that is left is younger than the floor.
+        let Ok(at_floor) = stream.get_raw_message(floor).await else {
+            return Ok(());
+        };
+        let start_time = at_floor.time - PRIME_WINDOW;
+        let policy = DeliverPolicy::ByStartTime { start_time };
+        self.read(stream, policy, floor, Phase::Primed, incoming).await
+    }
+
+    /// Reads the messages `first` to `last` straight from the stream.
+    async fn recover(
+        &mut self,
+        stream: &Stream,
+        first: u64,
+        last: u64,
+        incoming: &mpsc::Sender<Incoming>,
+    ) -> Result<(), ConsumeError> {
+        if first > last {
+            return Ok(());
+        }
+        let policy = DeliverPolicy::ByStartSequence { start_sequence: first };
+        self.read(stream, policy, last, Phase::Recovered, incoming).await
+    }
+
+    async fn read(
+        &mut self,
+        stream: &Stream,
+        deliver_policy: DeliverPolicy,
+        last: u64,
+        phase: Phase,
+        incoming: &mpsc::Sender<Incoming>,
+    ) -> Result<(), ConsumeError> {
+        let config = Config {
+            deliver_policy,
+            ack_policy: AckPolicy::None,
+            filter_subject: self.filter(),
+            inactive_threshold: HISTORY_INACTIVE,
+            memory_storage: true,
+            ..Config::default()
+        };
+        let reader = stream
+            .create_consumer(config)
+            .await
+            .map_err(|error| request("read the stream's history")(error.into()))?;
+        let result = self.read_with(&reader, last, phase, incoming).await;
+        // It would go away by itself; the server need not keep it until then.
+        if let Err(error) = stream.delete_consumer(&reader.cached_info().name).await {
+            debug!(error = error.to_string(), "cannot delete the reader of history");
+        }
+        result
+    }
+
+    async fn read_with(
+        &mut self,
+        reader: &PullConsumer<Config>,
+        last: u64,
+        phase: Phase,
+        incoming: &mpsc::Sender<Incoming>,
+    ) -> Result<(), ConsumeError> {
+        let failed = request("read the stream's history");
+        loop {
+            let batch = reader.fetch().max_messages(BATCH_MESSAGES).messages().await;
+            let mut batch = batch.map_err(|error| failed(error.into()))?;
+            let mut count = 0;
+            while let Some(message) = batch.next().await {
+                let message = message.map_err(&failed)?;
+                let info = message.info().map_err(&failed)?;
+                let (sequence, stored_ms) = (info.stream_sequence, milliseconds(info.published));
+                if sequence > last {
+                    return Ok(());
+                }
+                count += 1;
+                self.last_sequence = self.last_sequence.max(sequence);
+                let message = message.message;
+                let old = Incoming {
+                    sequence,
+                    subject: message.subject.to_string(),
+                    headers: message.headers,
+                    payload: message.payload,
+                    stored_ms,
+                    phase,
+                    ack: None,
+                };
+                if incoming.send(old).await.is_err() {
+                    return Ok(());
+                }
+            }
+            // A batch without any message: the end of the stream is reached.
+            if count == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Frames have exactly four tokens behind the topic; dead letters have five.
+    fn filter(&self) -> String {
+        format!("{}.*.*.*.*", self.bus.settings.topic)
+    }
+}
+
+fn milliseconds(time: async_nats::datetime::DateTime) -> i64 {
+    i64::try_from(time.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
+}

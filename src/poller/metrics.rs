@@ -1,0 +1,131 @@
+//! What the poller counts, beside its scrapes.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+/// Counters of lanes, backlog and publishers.
+#[derive(Debug, Clone, Default)]
+pub struct Metrics {
+    targets: Family<JobLabel, Gauge>,
+    published: Counter,
+    published_frames: Counter,
+    published_bytes: Counter,
+    repeated: Counter,
+    dropped: Family<ReasonLabel, Counter>,
+    waiting_bytes: Gauge,
+    waiting_frames: Gauge,
+}
+
+/// Why a scrape was not published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum DropReason {
+    /// The backlog was full and it was the oldest.
+    BufferFull,
+    /// The poller was stopped before NATS took it.
+    Shutdown,
+    /// The server takes no message as large.
+    TooLarge,
+}
+
+impl DropReason {
+    const ALL: [Self; 3] = [Self::BufferFull, Self::Shutdown, Self::TooLarge];
+
+    fn label(self) -> ReasonLabel {
+        let reason = match self {
+            Self::BufferFull => "buffer_full",
+            Self::Shutdown => "shutdown",
+            Self::TooLarge => "payload_too_large",
+        };
+        ReasonLabel { reason }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct JobLabel {
+    job: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: &'static str,
+}
+
+impl Metrics {
+    /// Registers the counters; every reason begins at 0.
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        for reason in DropReason::ALL {
+            drop(metrics.dropped.get_or_create(&reason.label()));
+        }
+        registry.register("targets", "Targets being scraped", metrics.targets.clone());
+        registry.register(
+            "published",
+            "Scrapes, failed ones included, that the stream has confirmed",
+            metrics.published.clone(),
+        );
+        registry.register(
+            "published_frames",
+            "Frames that the stream has confirmed",
+            metrics.published_frames.clone(),
+        );
+        registry.register(
+            "published_bytes",
+            "Bytes of frames that the stream has confirmed",
+            metrics.published_bytes.clone(),
+        );
+        registry.register(
+            "repeated_publishes",
+            "Frames sent again because they were not confirmed",
+            metrics.repeated.clone(),
+        );
+        registry.register(
+            "dropped",
+            "Scrapes that were taken and could not be published",
+            metrics.dropped.clone(),
+        );
+        registry.register(
+            "waiting_bytes",
+            "Bytes of frames that wait to be confirmed",
+            metrics.waiting_bytes.clone(),
+        );
+        registry.register(
+            "waiting_frames",
+            "Frames that wait to be confirmed",
+            metrics.waiting_frames.clone(),
+        );
+        metrics
+    }
+
+    pub(super) fn target(&self, job: &str) {
+        self.targets.get_or_create(&JobLabel { job: job.to_owned() }).inc();
+    }
+
+    pub(super) fn published(&self, scrapes: u64, bytes: usize) {
+        self.published.inc_by(scrapes);
+        self.published_frames.inc();
+        self.published_bytes.inc_by(bytes as u64);
+    }
+
+    pub(super) fn repeated(&self) {
+        self.repeated.inc();
+    }
+
+    pub(super) fn dropped(&self, reason: DropReason, scrapes: u64) {
+        if scrapes > 0 {
+            self.dropped.get_or_create(&reason.label()).inc_by(scrapes);
+        }
+    }
+
+    pub(super) fn waiting(&self, bytes: usize, frames: usize) {
+        self.waiting_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.waiting_frames.set(i64::try_from(frames).unwrap_or(i64::MAX));
+    }
+
+    #[cfg(test)]
+    pub(super) fn dropped_total(&self, reason: DropReason) -> u64 {
+        self.dropped.get_or_create(&reason.label()).get()
+    }
+}

@@ -1,0 +1,222 @@
+//! The program at a site: scrapes its targets and publishes what they expose.
+//!
+//! ```text
+//! target worker ─record→ lane ─frame→ backlog ─frame→ publisher ─→ stream
+//! ```
+//!
+//! One worker per target, one lane task and one publisher per lane; the backlog between them is
+//! the only place where anything waits, it is bounded, and what it drops is counted. The parts
+//! end in that order because each ends when the one before it has closed its channel.
+
+mod backlog;
+mod lane;
+mod metrics;
+mod publisher;
+
+pub use metrics::Metrics;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::bus::{Bus, BusError, LaneId, StreamError};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::http::Fetcher;
+use crate::retry::{Backoff, Retry, Retryable as _};
+use crate::scrape;
+use crate::telemetry;
+use crate::tls::TlsError;
+
+use backlog::Backlog;
+use lane::Lane;
+use publisher::Publisher;
+
+/// Targets of one lane; a site with more has more lanes.
+///
+/// A lane publishes one frame after the other, so its targets share one round trip at a time;
+/// fewer, larger frames cost fewer bytes.
+const TARGETS_PER_LANE: usize = 250;
+
+/// Records on their way from the workers to a lane. The lane only puts them aside and encodes
+/// now and then; when it is full the workers wait, and nothing is lost.
+const RECORDS_QUEUE: usize = 256;
+
+/// How long frames may still be published after a request to stop.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why the poller cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum PollerError {
+    /// There is no `poller_stream`.
+    #[error("the configuration has no `poller_stream`")]
+    NoStream,
+    /// The connection's settings cannot work.
+    #[error("cannot connect to NATS")]
+    Bus(#[from] BusError),
+    /// The stream cannot be used.
+    #[error("cannot use the stream")]
+    Stream(#[from] StreamError),
+    /// TLS for the targets cannot be set up.
+    #[error("cannot set up TLS to the targets")]
+    Tls(#[from] TlsError),
+}
+
+/// How a program ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Everything was handed over.
+    Clean,
+    /// Something was left behind, and counted.
+    Unclean,
+}
+
+/// Runs the poller until `stop`.
+pub async fn run(
+    config: &Config,
+    metrics: &telemetry::Metrics,
+    clock: Clock,
+    stop: CancellationToken,
+) -> Result<Ending, PollerError> {
+    let settings = config.poller_stream.clone().ok_or(PollerError::NoStream)?;
+    let fetcher = Fetcher::new(scrape::tls_for(&config.scrape)?);
+    let (scrape_metrics, metrics) = metrics.register("poller", |registry| {
+        (scrape::Metrics::register(registry), Metrics::register(registry))
+    });
+    let bus = Bus::connect(settings, &format!("prometheus-streams-poller {}", config.identity));
+    let bus = bus.await?;
+    if !bus.is_connected() {
+        info!("not connected to NATS yet; waiting");
+    }
+    if wait_for_stream(&bus, &stop).await?.is_none() {
+        return Ok(Ending::Clean);
+    }
+
+    let lanes = assign(&config.scrape.targets);
+    let count = lanes.len();
+    let backlog = Arc::new(Backlog::new(count, metrics.clone()));
+    let epoch = u64::try_from(clock.now_ms()).unwrap_or(0);
+    let mut producers = JoinSet::new();
+    let mut publishers = JoinSet::new();
+    let abandon = CancellationToken::new();
+    for (index, targets) in lanes.into_iter().enumerate() {
+        let lane = u32::try_from(index).unwrap_or(u32::MAX);
+        let id = LaneId { publisher: config.identity.as_str().into(), lane };
+        // Workers write, the lane reads; the length bounds how far they can get ahead of it.
+        let (records_tx, records_rx) = mpsc::channel(RECORDS_QUEUE);
+        let live = targets.iter().map(|target| target.labels.stable_hash()).collect();
+        for target in targets {
+            metrics.target(target.labels.job());
+            let (fetcher, clock) = (fetcher.clone(), clock.clone());
+            let worker = scrape::Worker::new(target, fetcher, clock, scrape_metrics.clone());
+            producers.spawn(worker.run(records_tx.clone(), stop.clone()));
+        }
+        drop(records_tx);
+        let lane = Lane::new(index, epoch, live, Arc::clone(&backlog), bus.clone(), clock.clone());
+        producers.spawn(lane.run(records_rx, stop.clone()));
+        let publisher = Publisher::new(id, index, Arc::clone(&backlog), bus.clone(), metrics.clone());
+        publishers.spawn(publisher.run(abandon.clone()));
+    }
+    let targets = config.scrape.targets.len();
+    info!(targets, lanes = count, epoch, "polling");
+
+    while producers.join_next().await.is_some() {}
+    backlog.close();
+    let drained = async { while publishers.join_next().await.is_some() {} };
+    if tokio::time::timeout(DRAIN_TIMEOUT, drained).await.is_err() {
+        abandon.cancel();
+        while publishers.join_next().await.is_some() {}
+    }
+    let left = backlog.abandon();
+    bus.close().await;
+    if left > 0 {
+        warn!(scrapes = left, "stopped with scrapes that could not be published");
+        return Ok(Ending::Unclean);
+    }
+    Ok(Ending::Clean)
+}
+
+/// Waits until the stream is there; `None` when told to stop before.
+pub(crate) async fn wait_for_stream(
+    bus: &Bus,
+    stop: &CancellationToken,
+) -> Result<Option<()>, StreamError> {
+    let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
+    let waiting = async {
+        loop {
+            bus.connected().await;
+            match bus.ensure_stream().await {
+                Ok(_) => return Ok(()),
+                Err(error) if error.retry() == Retry::No => return Err(error),
+                Err(error) => {
+                    if backoff.attempt() == 0 {
+                        warn!(error = telemetry::chain(&error), "waiting for JetStream");
+                    }
+                    tokio::time::sleep(backoff.next(error.retry())).await;
+                }
+            }
+        }
+    };
+    stop.run_until_cancelled(waiting).await.transpose()
+}
+
+/// Spreads targets over lanes by their hash.
+///
+/// The number of lanes is a power of two, so that a site that grows moves as few targets as can be.
+fn assign(targets: &[scrape::Target]) -> Vec<Vec<scrape::Target>> {
+    let count = targets.len().div_ceil(TARGETS_PER_LANE).max(1).next_power_of_two();
+    let mut lanes = vec![Vec::new(); count];
+    for target in targets {
+        // The phase uses the low bits of the same hash, so the lane takes the high ones.
+        let hash = usize::try_from(target.labels.stable_hash() >> 32).unwrap_or(0);
+        if let Some(lane) = lanes.get_mut(hash % count) {
+            lane.push(target.clone());
+        }
+    }
+    lanes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Labels;
+
+    fn targets(count: usize) -> Vec<scrape::Target> {
+        let target = |n: usize| scrape::Target {
+            labels: Arc::new(Labels::of_target("node", &format!("host{n}:9100"))),
+            url: url::Url::parse("http://127.0.0.1:9100/metrics").unwrap(),
+            interval: Duration::from_secs(15),
+            timeout: Duration::from_secs(10),
+            body_size_limit: 1 << 20,
+        };
+        (0..count).map(target).collect()
+    }
+
+    #[test]
+    fn a_small_site_has_one_lane() {
+        assert_eq!(assign(&targets(1)).len(), 1);
+        assert_eq!(assign(&targets(250)).len(), 1);
+        assert_eq!(assign(&[]).len(), 1);
+    }
+
+    #[test]
+    fn a_large_site_is_spread_evenly() {
+        let lanes = assign(&targets(4000));
+        assert_eq!(lanes.len(), 16);
+        assert!(lanes.iter().all(|lane| (150..350).contains(&lane.len())));
+    }
+
+    #[test]
+    fn a_target_keeps_its_lane() {
+        let find = |lanes: &[Vec<scrape::Target>]| {
+            lanes.iter().position(|lane| {
+                lane.iter().any(|target| target.labels.instance() == "host7:9100")
+            })
+        };
+        assert_eq!(find(&assign(&targets(600))), find(&assign(&targets(900))));
+    }
+}

@@ -1,0 +1,67 @@
+//! What scraping counts.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+
+use crate::model::FailureReason;
+
+/// Counters of all target workers.
+#[derive(Debug, Clone, Default)]
+pub struct Metrics {
+    scrapes: Family<ScrapeLabels, Counter>,
+    samples: Family<JobLabel, Counter>,
+    bytes: Family<JobLabel, Counter>,
+    skipped: Family<JobLabel, Counter>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ScrapeLabels {
+    job: String,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct JobLabel {
+    job: String,
+}
+
+impl Metrics {
+    /// Registers the counters.
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        registry.register(
+            "scrapes",
+            "Scrapes by job and outcome: success or the reason of the failure",
+            metrics.scrapes.clone(),
+        );
+        registry.register("samples", "Samples scraped", metrics.samples.clone());
+        registry.register("scraped_bytes", "Bytes of exposition scraped", metrics.bytes.clone());
+        registry.register(
+            "skipped_scrapes",
+            "Scrapes that did not begin because the one before took too long",
+            metrics.skipped.clone(),
+        );
+        metrics
+    }
+
+    pub(super) fn exposed(&self, job: &str, samples: usize, bytes: usize) {
+        self.count(job, "success");
+        let job = JobLabel { job: job.to_owned() };
+        self.samples.get_or_create(&job).inc_by(samples as u64);
+        self.bytes.get_or_create(&job).inc_by(bytes as u64);
+    }
+
+    pub(super) fn failed(&self, job: &str, reason: FailureReason) {
+        self.count(job, reason.as_str());
+    }
+
+    pub(super) fn skipped(&self, job: &str, scrapes: u64) {
+        self.skipped.get_or_create(&JobLabel { job: job.to_owned() }).inc_by(scrapes);
+    }
+
+    fn count(&self, job: &str, outcome: &'static str) {
+        self.scrapes.get_or_create(&ScrapeLabels { job: job.to_owned(), outcome }).inc();
+    }
+}

@@ -1,0 +1,151 @@
+//! One target's worker.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, debug, info, info_span, warn};
+
+use super::{Metrics, Settings, Target, schedule};
+use crate::clock::Clock;
+use crate::exposition::{self, SyntaxError};
+use crate::http::{FetchError, Fetcher, Fetching};
+use crate::model::{Outcome, Record, Scrape};
+use crate::telemetry::chain;
+use crate::tls::{self, TlsError};
+
+/// Scrapes one target until it is told to stop.
+#[derive(Debug)]
+pub struct Worker {
+    target: Target,
+    fetcher: Fetcher,
+    clock: Clock,
+    metrics: Metrics,
+    failures_in_a_row: u64,
+}
+
+/// Why a scrape failed.
+#[derive(Debug, thiserror::Error)]
+enum ScrapeError {
+    #[error("cannot fetch the exposition")]
+    Fetch(#[from] FetchError),
+    #[error("cannot read the exposition")]
+    Syntax(#[from] SyntaxError),
+}
+
+/// Returns the TLS configuration for all targets.
+///
+/// Where no target asks for TLS, a machine without any trusted certificate is no obstacle.
+pub fn tls_for(settings: &Settings) -> Result<rustls::ClientConfig, TlsError> {
+    let config = tls::client_config(&tls::Settings::default());
+    if settings.targets.iter().any(|target| target.url.scheme() == "https") {
+        return config;
+    }
+    config.or_else(|_no_roots| tls::distrusting_config())
+}
+
+impl Worker {
+    /// Builds a worker; it does nothing until it is run.
+    pub fn new(target: Target, fetcher: Fetcher, clock: Clock, metrics: Metrics) -> Self {
+        Self { target, fetcher, clock, metrics, failures_in_a_row: 0 }
+    }
+
+    /// Scrapes at the target's phase of each interval until `stop` or until nobody listens.
+    ///
+    /// When `records` is full the worker waits: its lane is busy encoding, and a scrape that was
+    /// taken is never dropped here.
+    pub async fn run(mut self, records: mpsc::Sender<Record>, stop: CancellationToken) {
+        let labels = &self.target.labels;
+        let span = info_span!("target", job = labels.job(), instance = labels.instance());
+        let scraping = async {
+            let work = self.scrape_until_closed(&records);
+            // A scrape that is under way when we stop is given up, as in Prometheus.
+            stop.run_until_cancelled(work).await;
+        };
+        scraping.instrument(span).await;
+    }
+
+    async fn scrape_until_closed(&mut self, records: &mpsc::Sender<Record>) {
+        let hash = self.target.labels.stable_hash();
+        let interval = self.target.interval;
+        let wait = schedule::first_wait(self.clock.now_ms(), hash, interval);
+        let mut ticks = tokio::time::interval_at(Instant::now() + wait, interval);
+        // Late scrapes are skipped, so that the phase stays.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut next = Instant::now() + wait;
+        loop {
+            let due = ticks.tick().await;
+            let missed = schedule::missed(due.saturating_duration_since(next), interval);
+            if missed > 0 {
+                self.metrics.skipped(self.target.labels.job(), missed);
+            }
+            next = due + interval;
+            let record = Record::Scrape(self.scrape().await);
+            if records.send(record).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Takes one scrape.
+    async fn scrape(&mut self) -> Scrape {
+        let time_ms = self.clock.now_ms();
+        let begin = Instant::now();
+        let result = self.fetch().await;
+        let duration = begin.elapsed();
+        let outcome = match result {
+            Ok((outcome, samples)) => {
+                self.succeeded(&outcome, samples, duration);
+                outcome
+            }
+            Err(error) => self.failed(&error, duration),
+        };
+        Scrape { target: std::sync::Arc::clone(&self.target.labels), time_ms, outcome }
+    }
+
+    async fn fetch(&self) -> Result<(Outcome, usize), ScrapeError> {
+        let begin = Instant::now();
+        let fetched = self
+            .fetcher
+            .fetch(Fetching {
+                url: &self.target.url,
+                timeout: self.target.timeout,
+                body_size_limit: self.target.body_size_limit,
+            })
+            .await?;
+        let duration = begin.elapsed();
+        let format = exposition::format_of(fetched.content_type.as_deref());
+        let summary = exposition::check(&fetched.body, format)?;
+        Ok((Outcome::Exposed { text: fetched.body, format, duration }, summary.samples))
+    }
+
+    fn succeeded(&mut self, outcome: &Outcome, samples: usize, duration: Duration) {
+        let bytes = match outcome {
+            Outcome::Exposed { text, .. } => text.len(),
+            Outcome::Failed { .. } | Outcome::Gone | Outcome::Expired => 0,
+        };
+        self.metrics.exposed(self.target.labels.job(), samples, bytes);
+        if self.failures_in_a_row > 0 {
+            info!(failures = self.failures_in_a_row, "target answers again");
+        }
+        self.failures_in_a_row = 0;
+        debug!(samples, bytes, seconds = duration.as_secs_f64(), "scraped");
+    }
+
+    fn failed(&mut self, error: &ScrapeError, duration: Duration) -> Outcome {
+        let reason = match error {
+            ScrapeError::Fetch(error) => error.reason(),
+            ScrapeError::Syntax(_) => crate::model::FailureReason::BadSyntax,
+        };
+        self.metrics.failed(self.target.labels.job(), reason);
+        // The change is worth a line; its repetitions are counted.
+        if self.failures_in_a_row == 0 {
+            warn!(%reason, error = chain(error), "scrape failed");
+        } else {
+            debug!(%reason, error = chain(error), "scrape failed again");
+        }
+        self.failures_in_a_row += 1;
+        Outcome::Failed { reason, duration }
+    }
+}

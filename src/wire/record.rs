@@ -1,0 +1,128 @@
+//! Records within a frame.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::cursor::{Reader, put_length, put_string, put_varint, put_zigzag};
+use super::{DecodeError, LABELS_MAX};
+use crate::model::{FailureReason, Format, Heartbeat, Labels, Outcome, Record, Scrape};
+
+const RAW: u8 = 1;
+const FAILED: u8 = 2;
+const GONE: u8 = 3;
+const HEARTBEAT: u8 = 4;
+
+/// No record is shorter than this: kind, time, an empty target.
+pub(super) const RECORD_MIN: usize = 3;
+
+/// Writes a record; the text of a raw one goes to `texts`.
+pub(super) fn write(record: &Record, base_ms: i64, out: &mut Vec<u8>, texts: &mut Vec<u8>) {
+    let offset = record.time_ms().wrapping_sub(base_ms);
+    let start = |out: &mut Vec<u8>, kind| {
+        out.push(kind);
+        put_zigzag(out, offset);
+    };
+    match record {
+        Record::Scrape(Scrape { target, outcome, .. }) => match outcome {
+            Outcome::Exposed { text, format, duration } => {
+                start(out, RAW);
+                write_target(target, out);
+                put_varint(out, micros(*duration));
+                out.push(match format {
+                    Format::Text => 0,
+                    Format::OpenMetrics => 1,
+                });
+                put_length(out, text.len());
+                texts.extend_from_slice(text);
+            }
+            Outcome::Failed { reason, duration } => {
+                start(out, FAILED);
+                write_target(target, out);
+                put_varint(out, micros(*duration));
+                let code = FailureReason::ALL.iter().position(|known| known == reason);
+                out.push(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX));
+            }
+            Outcome::Gone | Outcome::Expired => {
+                start(out, GONE);
+                write_target(target, out);
+            }
+        },
+        Record::Heartbeat(heartbeat) => {
+            start(out, HEARTBEAT);
+            put_varint(out, u64::try_from(heartbeat.interval.as_millis()).unwrap_or(u64::MAX));
+            put_length(out, heartbeat.live.len());
+            for target in &heartbeat.live {
+                out.extend_from_slice(&target.to_le_bytes());
+            }
+        }
+    }
+}
+
+/// Reads a record; the text of a raw one is taken from the front of `texts`.
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    base_ms: i64,
+    texts: &mut Bytes,
+) -> Result<Record, DecodeError> {
+    let kind = reader.byte()?;
+    let time_ms = base_ms.checked_add(reader.zigzag()?).ok_or(DecodeError::Number)?;
+    if kind == HEARTBEAT {
+        let interval = Duration::from_millis(reader.varint()?);
+        let count = reader.length(reader.remaining() / 8)?;
+        let live: Result<Vec<u64>, DecodeError> =
+            (0..count).map(|_| reader.array().map(u64::from_le_bytes)).collect();
+        return Ok(Record::Heartbeat(Heartbeat { time_ms, interval, live: live? }));
+    }
+    if !matches!(kind, RAW | FAILED | GONE) {
+        return Err(DecodeError::RecordKind(kind));
+    }
+    let target = Arc::new(read_target(reader)?);
+    let outcome = match kind {
+        RAW => {
+            let duration = Duration::from_micros(reader.varint()?);
+            let format = match reader.byte()? {
+                0 => Format::Text,
+                1 => Format::OpenMetrics,
+                _ => return Err(DecodeError::Number),
+            };
+            let length = reader.length(texts.len())?;
+            Outcome::Exposed { text: texts.split_to(length), format, duration }
+        }
+        FAILED => {
+            let duration = Duration::from_micros(reader.varint()?);
+            let code = usize::from(reader.byte()?);
+            let reason = FailureReason::ALL.get(code).copied().ok_or(DecodeError::Number)?;
+            Outcome::Failed { reason, duration }
+        }
+        _ => Outcome::Gone,
+    };
+    Ok(Record::Scrape(Scrape { target, time_ms, outcome }))
+}
+
+fn write_target(target: &Labels, out: &mut Vec<u8>) {
+    put_length(out, target.len());
+    for (name, value) in target.iter() {
+        put_string(out, name);
+        put_string(out, value);
+    }
+}
+
+fn read_target(reader: &mut Reader<'_>) -> Result<Labels, DecodeError> {
+    let count = reader.length(LABELS_MAX)?;
+    let mut pairs: Vec<(&str, &str)> = Vec::with_capacity(count);
+    for _ in 0..count {
+        let (name, value) = (reader.string()?, reader.string()?);
+        let ascends = pairs.last().is_none_or(|(last, _)| *last < name);
+        if !ascends || name.is_empty() || value.is_empty() {
+            return Err(DecodeError::Labels);
+        }
+        pairs.push((name, value));
+    }
+    Ok(Labels::new(pairs))
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
