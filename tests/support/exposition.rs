@@ -75,3 +75,15 @@ fn quoted(text: &str) -> (String, &str) {
     }
     panic!("no closing quote in `{text}`");
 }
+
+#[test]
+fn reads_a_page_as_it_stands() {
+    let page = read("# TYPE a counter\na 1\nb{x=\"1 } \\\"\\\\\\n\",y=\"\"} +Inf 1234\nb{} 2\n");
+    assert_eq!(page.sum("a", &[]), Some(1.0));
+    assert_eq!(
+        page.sum("b", &[("x", "1 } \"\\\n"), ("y", "")]),
+        Some(f64::INFINITY)
+    );
+    assert_eq!(page.sum("b", &[("z", "")]), None);
+    assert_eq!(page.part(&[("x", "1 } \"\\\n")]).len(), 1);
+}
