@@ -8,11 +8,72 @@
 pub mod pushgateway;
 pub mod remote_write;
 
+mod labels;
+mod removed;
+mod retry_after;
+mod targets;
+
 use std::sync::Arc;
 
 use crate::http::ClientError;
 use crate::model::{Labels, Scrape};
 use crate::retry::{Retry, Retryable};
+
+/// A place to deliver to.
+#[derive(Debug)]
+pub enum Sink {
+    /// A Pushgateway.
+    Pushgateway(pushgateway::Pushgateway),
+    /// A remote-write endpoint.
+    RemoteWrite(remote_write::RemoteWrite),
+}
+
+impl Sink {
+    /// Returns the name that metrics, logs and the durable consumer carry.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Pushgateway(sink) => sink.name(),
+            Self::RemoteWrite(sink) => sink.name(),
+        }
+    }
+
+    /// Tries every pending delivery once.
+    ///
+    /// On an error the undecided ones are left pending, and for each target all behind the first
+    /// pending one as well. Dropping the future leaves the decided ones decided.
+    pub async fn deliver(&self, batch: &mut [Delivery]) -> Result<(), DeliverError> {
+        match self {
+            Self::Pushgateway(sink) => sink.deliver(batch).await,
+            Self::RemoteWrite(sink) => sink.deliver(batch).await,
+        }
+    }
+
+    /// Learns what was delivered in an earlier life, without delivering it.
+    pub fn prime(&self, publisher: &Arc<str>, scrape: &Scrape) {
+        match self {
+            Self::Pushgateway(sink) => sink.prime(publisher, scrape),
+            Self::RemoteWrite(sink) => sink.prime(publisher, scrape),
+        }
+    }
+
+    /// Returns the size of the batches that the sink likes best.
+    pub fn batching(&self) -> Batching {
+        match self {
+            Self::Pushgateway(sink) => sink.batching(),
+            Self::RemoteWrite(sink) => sink.batching(),
+        }
+    }
+
+    /// Returns what was left out of the scrapes since the start: reason and count.
+    ///
+    /// The reasons are a closed set, fit for a label value.
+    pub fn removed(&self) -> Vec<(&'static str, u64)> {
+        match self {
+            Self::Pushgateway(sink) => sink.removed(),
+            Self::RemoteWrite(sink) => sink.removed(),
+        }
+    }
+}
 
 /// One scrape on its way to one sink.
 #[derive(Debug, Clone)]

@@ -1,0 +1,297 @@
+//! From a scrape to the series of a write request, as Prometheus would have stored it.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::proto;
+use super::series::{Scratch, SeriesHasher, SeriesSet, TooLarge, Walk};
+use crate::exposition::{Entry, Parser, SyntaxError};
+use crate::model::{Format, Labels, Outcome, Scrape};
+use crate::sink::labels::TargetLabels;
+use crate::sink::removed::Removals;
+
+/// The value that ends a series: one NaN among many, by its bits.
+const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
+
+/// The series about the scrape itself, in the order in which Prometheus writes them.
+const REPORT: [&str; 5] = [
+    "up",
+    "scrape_duration_seconds",
+    "scrape_samples_scraped",
+    "scrape_samples_post_metric_relabeling",
+    "scrape_series_added",
+];
+
+/// What is remembered of a target between two scrapes.
+#[derive(Debug, Clone)]
+pub(super) struct TargetState {
+    /// The series of the last scrape that did not fail.
+    series: Arc<SeriesSet>,
+    /// Whether they live: a failed scrape ends them, but a later one will want their labels.
+    is_alive: bool,
+    /// The labels of the report's series.
+    report: Arc<ReportLabels>,
+}
+
+/// What a target's state is after a scrape.
+#[derive(Debug)]
+pub(super) enum After {
+    /// As before.
+    Same,
+    /// This.
+    State(TargetState),
+    /// There is none: the target is gone.
+    Gone,
+}
+
+/// What was written for a scrape.
+#[derive(Debug)]
+pub(super) struct Encoded {
+    /// The target's state, once the endpoint has the scrape.
+    pub(super) after: After,
+    /// The number of series written.
+    pub(super) series: usize,
+    /// What was left out.
+    pub(super) removals: Removals,
+}
+
+/// Why a scrape cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum EncodeError {
+    /// The text is not an exposition.
+    #[error(transparent)]
+    Syntax(#[from] SyntaxError),
+    /// It is far too large.
+    #[error(transparent)]
+    TooLarge(#[from] TooLarge),
+}
+
+impl EncodeError {
+    /// Returns the label value.
+    pub(super) fn reason(&self) -> &'static str {
+        match self {
+            Self::Syntax(_) => "bad_syntax",
+            Self::TooLarge(_) => "too_large",
+        }
+    }
+}
+
+/// Writes scrapes; holds the memory that is used again from one to the next.
+#[derive(Debug, Default)]
+pub(super) struct Encoder {
+    scratch: Scratch,
+}
+
+/// What all scrapes have in common.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) hasher: SeriesHasher,
+    pub(super) publisher_label: bool,
+    pub(super) external_labels: Labels,
+}
+
+/// The encoded labels of the [`REPORT`]'s series.
+#[derive(Debug)]
+struct ReportLabels([Box<[u8]>; REPORT.len()]);
+
+/// Counts what is written.
+struct Output<'o> {
+    bytes: &'o mut Vec<u8>,
+    series: usize,
+}
+
+impl Encoder {
+    /// Appends the series of a scrape to `out`; on an error nothing is appended.
+    pub(super) fn put(
+        &mut self,
+        out: &mut Vec<u8>,
+        publisher: &str,
+        scrape: &Scrape,
+        before: Option<&TargetState>,
+        shared: &Shared,
+    ) -> Result<Encoded, EncodeError> {
+        let start = out.len();
+        let publisher = shared.publisher_label.then_some(publisher);
+        let labels = TargetLabels::new(&scrape.target, publisher, &shared.external_labels);
+        let mut out = Output {
+            bytes: out,
+            series: 0,
+        };
+        let mut removals = Removals::default();
+        let after = match &scrape.outcome {
+            Outcome::Exposed {
+                text,
+                format,
+                duration,
+            } => {
+                let exposed = Exposed {
+                    text,
+                    format: *format,
+                    duration: *duration,
+                    scrape,
+                };
+                let samples = Samples {
+                    labels: &labels,
+                    shared,
+                    removals: &mut removals,
+                };
+                let state = self.put_exposed(&mut out, &exposed, before, samples);
+                if state.is_err() {
+                    out.bytes.truncate(start);
+                }
+                After::State(state?)
+            }
+            Outcome::Failed { duration, .. } => {
+                if let Some(state) = before {
+                    state.put_stale(&mut out, scrape.time_ms);
+                }
+                let report = report_labels(before, &labels);
+                let seconds = duration.as_secs_f64();
+                report.put(&mut out, [0.0, seconds, 0.0, 0.0, 0.0], scrape.time_ms);
+                After::State(TargetState {
+                    series: before
+                        .map(|state| Arc::clone(&state.series))
+                        .unwrap_or_default(),
+                    is_alive: false,
+                    report,
+                })
+            }
+            Outcome::Gone => {
+                if let Some(state) = before {
+                    state.put_stale(&mut out, scrape.time_ms);
+                    state
+                        .report
+                        .put(&mut out, [STALE; REPORT.len()], scrape.time_ms);
+                }
+                After::Gone
+            }
+            Outcome::Expired => After::Same,
+        };
+        Ok(Encoded {
+            after,
+            series: out.series,
+            removals,
+        })
+    }
+
+    fn put_exposed(
+        &mut self,
+        out: &mut Output<'_>,
+        exposed: &Exposed<'_>,
+        before: Option<&TargetState>,
+        samples: Samples<'_>,
+    ) -> Result<TargetState, EncodeError> {
+        let Samples {
+            labels,
+            shared,
+            removals,
+        } = samples;
+        let time_ms = exposed.scrape.time_ms;
+        let nothing = Arc::default();
+        let last = before.map_or(&nothing, |state| &state.series);
+        let mut walk = Walk::new(last, &shared.hasher, &mut self.scratch);
+        let mut parser = Parser::new(exposed.text, exposed.format);
+        let mut scraped: u32 = 0;
+        while let Some(entry) = parser.next() {
+            let Entry::Sample(sample) = entry? else {
+                continue;
+            };
+            scraped = scraped.saturating_add(1);
+            let has_timestamp = sample.timestamp_ms.is_some();
+            let encoded = walk.step(sample.text, has_timestamp, removals, |encoded| {
+                put_labels(encoded, &labels.resolve(sample.name, sample.labels));
+            })?;
+            if let Some(encoded) = encoded {
+                out.put(
+                    encoded,
+                    sample.value,
+                    sample.timestamp_ms.unwrap_or(time_ms),
+                );
+            }
+        }
+        let was_alive = before.is_some_and(|state| state.is_alive);
+        let walked = walk.finish(|gone| {
+            if was_alive {
+                out.put(gone, STALE, time_ms);
+            }
+        });
+        let report = report_labels(before, labels);
+        let scraped = f64::from(scraped);
+        #[expect(clippy::cast_precision_loss, reason = "no scrape has 2^53 series")]
+        let added = walked.added as f64;
+        let seconds = exposed.duration.as_secs_f64();
+        // The poller relabels before it publishes, so all that arrives has passed relabeling.
+        report.put(out, [1.0, seconds, scraped, scraped, added], time_ms);
+        Ok(TargetState {
+            series: walked.series,
+            is_alive: true,
+            report,
+        })
+    }
+}
+
+/// A scrape that brought an exposition.
+struct Exposed<'a> {
+    text: &'a [u8],
+    format: Format,
+    duration: Duration,
+    scrape: &'a Scrape,
+}
+
+/// How the samples of a scrape are written.
+struct Samples<'a> {
+    labels: &'a TargetLabels<'a>,
+    shared: &'a Shared,
+    removals: &'a mut Removals,
+}
+
+impl TargetState {
+    /// Ends every living series.
+    fn put_stale(&self, out: &mut Output<'_>, time_ms: i64) {
+        if self.is_alive {
+            for labels in self.series.tracked() {
+                out.put(labels, STALE, time_ms);
+            }
+        }
+    }
+}
+
+impl ReportLabels {
+    fn new(labels: &TargetLabels<'_>) -> Self {
+        Self(REPORT.map(|name| {
+            let mut encoded = Vec::new();
+            put_labels(&mut encoded, &labels.resolve(name, &[]));
+            encoded.into()
+        }))
+    }
+
+    fn put(&self, out: &mut Output<'_>, values: [f64; REPORT.len()], time_ms: i64) {
+        for (labels, value) in self.0.iter().zip(values) {
+            out.put(labels, value, time_ms);
+        }
+    }
+}
+
+fn report_labels(before: Option<&TargetState>, labels: &TargetLabels<'_>) -> Arc<ReportLabels> {
+    match before {
+        Some(state) => Arc::clone(&state.report),
+        None => Arc::new(ReportLabels::new(labels)),
+    }
+}
+
+fn put_labels(out: &mut Vec<u8>, labels: &[(Cow<'_, str>, &str)]) {
+    for (name, value) in labels {
+        proto::put_label(out, name, value);
+    }
+}
+
+impl Output<'_> {
+    fn put(&mut self, labels: &[u8], value: f64, time_ms: i64) {
+        proto::put_series(self.bytes, labels, value, time_ms);
+        self.series += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests;

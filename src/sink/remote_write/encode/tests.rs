@@ -1,0 +1,274 @@
+use std::collections::HashMap;
+
+use prost::Message as _;
+
+use super::*;
+use crate::model::FailureReason;
+use crate::sink::remote_write::proto::tests::WriteRequest;
+
+/// Writes one target's scrapes one after the other.
+struct Target {
+    encoder: Encoder,
+    shared: Shared,
+    state: Option<TargetState>,
+    time_ms: i64,
+}
+
+impl Target {
+    fn new() -> Self {
+        Self {
+            encoder: Encoder::default(),
+            shared: Shared {
+                hasher: SeriesHasher::new(),
+                publisher_label: false,
+                external_labels: Labels::default(),
+            },
+            state: None,
+            time_ms: 1_000,
+        }
+    }
+
+    /// Writes what came of the next scrape; a second passes between two of them.
+    fn put(&mut self, outcome: Outcome) -> String {
+        let scrape = Scrape {
+            target: Arc::new(Labels::of_target("j", "i")),
+            time_ms: self.time_ms,
+            outcome,
+        };
+        let mut out = Vec::new();
+        let before = self.state.as_ref();
+        let encoded = self
+            .encoder
+            .put(&mut out, "site", &scrape, before, &self.shared)
+            .unwrap();
+        let request = WriteRequest::decode(&out[..]).unwrap();
+        assert_eq!(request.timeseries.len(), encoded.series);
+        match encoded.after {
+            After::Same => {}
+            After::State(state) => self.state = Some(state),
+            After::Gone => self.state = None,
+        }
+        self.time_ms += 1_000;
+        show(&request)
+    }
+
+    fn expose(&mut self, text: &str) -> String {
+        self.put(Outcome::Exposed {
+            text: text.to_owned().into(),
+            format: Format::Text,
+            duration: Duration::from_millis(250),
+        })
+    }
+
+    fn fail(&mut self) -> String {
+        self.put(Outcome::Failed {
+            reason: FailureReason::Refused,
+            duration: Duration::from_millis(500),
+        })
+    }
+}
+
+/// One series per word: name, labels but job and instance, value, and time if it is not the
+/// first one's; the report comes as its five values.
+fn show(request: &WriteRequest) -> String {
+    let mut words = Vec::new();
+    for series in &request.timeseries {
+        let labels = series.labels.iter();
+        let mut labels: HashMap<_, _> = labels.map(|label| (&*label.name, &*label.value)).collect();
+        assert!(series.labels.is_sorted_by(|one, next| one.name < next.name));
+        assert_eq!(labels.remove("job"), Some("j"));
+        assert_eq!(labels.remove("instance"), Some("i"));
+        let name = labels.remove("__name__").unwrap();
+        let mut rest: Vec<_> = labels
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        rest.sort();
+        let [sample] = &series.samples[..] else {
+            panic!("{series:?}")
+        };
+        let value = match sample.value.to_bits() {
+            0x7ff0_0000_0000_0002 => "stale".to_owned(),
+            0x7ff8_0000_0000_0001 => "nan".to_owned(),
+            _ => sample.value.to_string(),
+        };
+        let value = format!("{value}@{}", sample.timestamp);
+        if REPORT.contains(&name) && rest.is_empty() {
+            words.push(format!("{}:{value}", name.trim_start_matches("scrape_")));
+        } else {
+            words.push(format!("{name}{{{}}}:{value}", rest.join(",")));
+        }
+    }
+    words.join(" ")
+}
+
+fn report(values: [&str; 5], time_ms: i64) -> String {
+    let words = REPORT.iter().zip(values);
+    let words = words
+        .map(|(name, value)| format!("{}:{value}@{time_ms}", name.trim_start_matches("scrape_")));
+    words.collect::<Vec<_>>().join(" ")
+}
+
+#[track_caller]
+fn check(written: &str, samples: &str, report: &str) {
+    assert_eq!(written, format!("{samples} {report}").trim());
+}
+
+#[test]
+fn samples_come_first_and_then_the_report() {
+    let mut target = Target::new();
+    let written = target.expose("a 1\nb{x=\"y\"} NaN\nc 2.5 77\n");
+    check(
+        &written,
+        "a{}:1@1000 b{x=y}:nan@1000 c{}:2.5@77",
+        &report(["1", "0.25", "3", "3", "3"], 1000),
+    );
+    let written = target.expose("a 1\nb{x=\"y\"} 2\nc 2.5 78\n");
+    check(
+        &written,
+        "a{}:1@2000 b{x=y}:2@2000 c{}:2.5@78",
+        &report(["1", "0.25", "3", "3", "0"], 2000),
+    );
+}
+
+#[test]
+fn an_exposed_stale_marker_is_any_other_nan_elsewhere() {
+    let mut target = Target::new();
+    let written = target.expose("a nan\nb NAN\n");
+    check(
+        &written,
+        "a{}:nan@1000 b{}:nan@1000",
+        &report(["1", "0.25", "2", "2", "2"], 1000),
+    );
+}
+
+#[test]
+fn a_vanished_series_is_ended_after_the_samples() {
+    let mut target = Target::new();
+    target.expose("a 1\nb 1\nc 1\nt 1 5\n");
+    let written = target.expose("a 1\nc 1\n");
+    check(
+        &written,
+        "a{}:1@2000 c{}:1@2000 b{}:stale@2000",
+        &report(["1", "0.25", "2", "2", "0"], 2000),
+    );
+    let written = target.expose("b 1\n");
+    check(
+        &written,
+        "b{}:1@3000 a{}:stale@3000 c{}:stale@3000",
+        &report(["1", "0.25", "1", "1", "1"], 3000),
+    );
+}
+
+#[test]
+fn a_failed_scrape_ends_all_series_once() {
+    let mut target = Target::new();
+    target.expose("a 1\nb 1\n");
+    let down = ["0", "0.5", "0", "0", "0"];
+    check(
+        &target.fail(),
+        "a{}:stale@2000 b{}:stale@2000",
+        &report(down, 2000),
+    );
+    check(&target.fail(), "", &report(down, 3000));
+    // As in Prometheus, whose cache outlives a failed scrape: what comes back is not added.
+    let written = target.expose("a 1\nc 1\n");
+    check(
+        &written,
+        "a{}:1@4000 c{}:1@4000",
+        &report(["1", "0.25", "2", "2", "1"], 4000),
+    );
+}
+
+#[test]
+fn a_target_that_never_answered_is_down() {
+    let mut target = Target::new();
+    check(
+        &target.fail(),
+        "",
+        &report(["0", "0.5", "0", "0", "0"], 1000),
+    );
+}
+
+#[test]
+fn a_target_that_is_gone_ends_with_its_report() {
+    let mut target = Target::new();
+    target.expose("a 1\nb 1\n");
+    check(
+        &target.put(Outcome::Gone),
+        "a{}:stale@2000 b{}:stale@2000",
+        &report(["stale"; 5], 2000),
+    );
+    assert_eq!(target.put(Outcome::Gone), "");
+    target.fail();
+    check(&target.put(Outcome::Gone), "", &report(["stale"; 5], 5000));
+}
+
+#[test]
+fn a_silent_target_is_left_alone() {
+    let mut target = Target::new();
+    target.expose("a 1\n");
+    assert_eq!(target.put(Outcome::Expired), "");
+    check(
+        &target.expose("a 1\n"),
+        "a{}:1@3000",
+        &report(["1", "0.25", "1", "1", "0"], 3000),
+    );
+}
+
+#[test]
+fn duplicates_are_scraped_but_not_written() {
+    let mut target = Target::new();
+    let written = target.expose("a 1\na 2\na{x=\"\"} 3\n");
+    check(
+        &written,
+        "a{}:1@1000",
+        &report(["1", "0.25", "3", "3", "1"], 1000),
+    );
+}
+
+#[test]
+fn the_report_has_the_labels_of_the_target() {
+    let mut target = Target::new();
+    target.shared.publisher_label = true;
+    target.shared.external_labels = Labels::new([("region", "eu")]);
+    let written = target.expose("up{publisher=\"p\"} 5\n");
+    assert!(written.starts_with("up{exported_publisher=p,publisher=site,region=eu}:5@1000 "));
+    assert!(
+        written.contains(" up{publisher=site,region=eu}:1@1000 "),
+        "{written}"
+    );
+}
+
+#[test]
+fn what_cannot_be_read_writes_nothing() {
+    let mut target = Target::new();
+    let scrape = Scrape {
+        target: Arc::new(Labels::of_target("j", "i")),
+        time_ms: 0,
+        outcome: Outcome::Exposed {
+            text: "a 1\n<html>\n".into(),
+            format: Format::Text,
+            duration: Duration::ZERO,
+        },
+    };
+    let mut out = b"before".to_vec();
+    let error = target
+        .encoder
+        .put(&mut out, "site", &scrape, None, &target.shared)
+        .unwrap_err();
+    assert_eq!(error.reason(), "bad_syntax");
+    assert!(error.to_string().contains("line 2"), "{error}");
+    assert_eq!(out, b"before");
+}
+
+#[test]
+fn the_same_state_and_scrape_give_the_same_bytes() {
+    let mut target = Target::new();
+    target.expose("a 1\nb 1\n");
+    let state = target.state.clone();
+    let first = target.expose("b 1\nc 1\n");
+    target.state = state;
+    target.time_ms -= 1_000;
+    assert_eq!(target.expose("b 1\nc 1\n"), first);
+}
