@@ -98,40 +98,159 @@ fn a_target_that_goes_down_leaves_no_dead_values_behind() {
             ("instance", "mortal"),
             ("publisher", "USDC1"),
         ];
-        wait_until(SOON, "the group is there", async || {
-            let shown = pushgateway.page().await?.part(&group);
-            if shown.is_empty() {
-                Err("no group".to_owned())
-            } else {
-                Ok(())
-            }
-        })
-        .await;
+        shows(&pushgateway, &group).await;
         drop(targets);
-        wait_until(SOON, "the group is gone", async || {
-            let shown = pushgateway.page().await?.part(&group);
-            if shown.is_empty() {
-                Ok(())
-            } else {
-                Err(format!("{shown:?}"))
-            }
+        hides(&pushgateway, &group).await;
+        is_marked_stale(&endpoint, "mortal").await;
+        let ups = endpoint.samples("up", "mortal");
+        assert!(ups.last().is_some_and(|up| up.value == 0.0), "{ups:?}");
+    });
+}
+
+#[test]
+fn a_site_that_falls_silent_leaves_no_dead_values_behind() {
+    run(SCENARIO, async |lab| {
+        let nats = NatsServer::start(lab, Version::Packaged).await;
+        let pushgateway = Pushgateway::start(lab).await;
+        let endpoint = Endpoint::start().await;
+        let targets = Targets::start(vec![Behavior::Counters(2)]).await;
+        let mut config = receiver_config(&nats.url());
+        config["max_age"] = "4s".into();
+        config["push_gateway"] = json!({"url": pushgateway.url(), "publisher_label": true});
+        config["remote_write"] = json!([{"name": "recorder", "url": endpoint.url()}]);
+        let _receiver = Program::receiver(lab, config);
+        let list = [SiteTarget::new("silent", targets.url(0))];
+        let mut poller = Program::poller(lab, poller_config("USDC1", &nats.url(), &list));
+        let group = [
+            ("job", "sim"),
+            ("instance", "silent"),
+            ("publisher", "USDC1"),
+        ];
+        shows(&pushgateway, &group).await;
+        poller.kill();
+        hides(&pushgateway, &group).await;
+        is_marked_stale(&endpoint, "silent").await;
+        let samples = endpoint.samples("sim_scrapes_total", "silent");
+        let [.., last, marker] = samples.as_slice() else {
+            panic!("{samples:?}");
+        };
+        // Just behind the last value: a late backlog would still be in order.
+        assert!(marker.time_ms > last.time_ms && marker.time_ms < last.time_ms + 1000);
+    });
+}
+
+#[test]
+fn a_target_that_is_removed_leaves_no_dead_values_behind() {
+    run(SCENARIO, async |lab| {
+        let nats = NatsServer::start(lab, Version::Packaged).await;
+        let pushgateway = Pushgateway::start(lab).await;
+        let endpoint = Endpoint::start().await;
+        let targets = Targets::start(vec![Behavior::Counters(2), Behavior::Counters(2)]).await;
+        let mut config = receiver_config(&nats.url());
+        config["push_gateway"] = json!({"url": pushgateway.url(), "publisher_label": true});
+        config["remote_write"] = json!([{"name": "recorder", "url": endpoint.url()}]);
+        let _receiver = Program::receiver(lab, config);
+        let removed = SiteTarget::new("removed", targets.url(0));
+        let list = [removed, SiteTarget::new("kept", targets.url(1))];
+        let mut poller = Program::poller(lab, poller_config("USDC1", &nats.url(), &list));
+        let group = |name| [("job", "sim"), ("instance", name), ("publisher", "USDC1")];
+        shows(&pushgateway, &group("removed")).await;
+        poller.terminate();
+        poller.exited(SOON).await;
+        let _poller = Program::poller(lab, poller_config("USDC1", &nats.url(), &list[1..]));
+        hides(&pushgateway, &group("removed")).await;
+        is_marked_stale(&endpoint, "removed").await;
+        shows(&pushgateway, &group("kept")).await;
+    });
+}
+
+#[test]
+fn names_that_need_escaping_arrive_as_they_are() {
+    run(SCENARIO, async |lab| {
+        let nats = NatsServer::start(lab, Version::Packaged).await;
+        let pushgateway = Pushgateway::start(lab).await;
+        let prometheus = Prometheus::start(lab).await;
+        let page = "# TYPE odd gauge\nodd{path=\"C:\\\\x\\n\\\"}\",city=\"Köln\"} -0.1\n\
+                    odd{job=\"its own\"} 3\nlate 4 1000\n";
+        let targets = Targets::start(vec![Behavior::Fixed(Arc::from(page))]).await;
+        let mut config = receiver_config(&nats.url());
+        config["push_gateway"] = json!({"url": pushgateway.url(), "publisher_label": true});
+        config["remote_write"] = json!([
+            {"name": "prometheus", "url": prometheus.write_url(), "publisher_label": true},
+        ]);
+        let _receiver = Program::receiver(lab, config);
+        let name = "http://[::1]:9100/a b?c=d&e=ü%2F";
+        let list = [SiteTarget::new(name, targets.url(0))];
+        let site = "dc 1.example/süd*>";
+        let _poller = Program::poller(lab, poller_config(site, &nats.url(), &list));
+        let target = [("job", "sim"), ("instance", name), ("publisher", site)];
+        let odd = |more: &[(&str, &str)]| {
+            let mut labels = BTreeMap::from([("__name__".to_owned(), "odd".to_owned())]);
+            labels.extend(
+                more.iter()
+                    .map(|(key, value)| ((*key).to_owned(), (*value).to_owned())),
+            );
+            labels
+        };
+        let here = odd(&[("path", "C:\\x\n\"}"), ("city", "Köln")]);
+        let own = odd(&[("exported_job", "its own")]);
+        let late = BTreeMap::from([("__name__".to_owned(), "late".to_owned())]);
+        wait_until(SOON, "Prometheus has the values", async || {
+            let stored = prometheus.samples("odd[10m]").await?;
+            let found = newest(stored, &target);
+            same(
+                &bits(BTreeMap::from([(here.clone(), -0.1), (own.clone(), 3.0)])),
+                &found,
+            )
         })
         .await;
-        wait_until(SOON, "the series are marked stale", async || {
-            let values = endpoint.samples("sim_scrapes_total", "mortal");
-            let ups = endpoint.samples("up", "mortal");
-            match (values.last(), ups.last()) {
-                // The stale marker is one NaN among many.
-                (Some(value), Some(up))
-                    if value.value.to_bits() == 0x7ff0_0000_0000_0002 && up.value == 0.0 =>
-                {
-                    Ok(())
-                }
-                last => Err(format!("{last:?}")),
-            }
+        wait_until(SOON, "the Pushgateway shows the values", async || {
+            let shown = pushgateway.page().await?.part(&target);
+            let expected = BTreeMap::from([(here.clone(), -0.1), (late.clone(), 4.0)]);
+            let mut found = bits(shown);
+            found.retain(|labels, _| expected.contains_key(labels));
+            same(&bits(expected), &found)
         })
         .await;
     });
+}
+
+/// Waits until the Pushgateway shows a group.
+async fn shows(pushgateway: &Pushgateway, group: &[(&str, &str)]) {
+    wait_until(SOON, "the group is there", async || {
+        let shown = pushgateway.page().await?.part(group);
+        if shown.is_empty() {
+            Err("no group".to_owned())
+        } else {
+            Ok(())
+        }
+    })
+    .await;
+}
+
+/// Waits until the Pushgateway shows a group no more.
+async fn hides(pushgateway: &Pushgateway, group: &[(&str, &str)]) {
+    wait_until(SOON, "the group is gone", async || {
+        let shown = pushgateway.page().await?.part(group);
+        if shown.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{shown:?}"))
+        }
+    })
+    .await;
+}
+
+/// Waits until a target's last sample is Prometheus's stale marker, which is one NaN among many.
+async fn is_marked_stale(endpoint: &Endpoint, instance: &str) {
+    wait_until(SOON, "the series are marked stale", async || {
+        let samples = endpoint.samples("sim_scrapes_total", instance);
+        match samples.last() {
+            Some(last) if last.value.to_bits() == 0x7ff0_0000_0000_0002 => Ok(()),
+            last => Err(format!("{last:?}")),
+        }
+    })
+    .await;
 }
 
 fn bits(values: BTreeMap<BTreeMap<String, String>, f64>) -> Bits {
