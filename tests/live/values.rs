@@ -171,7 +171,7 @@ fn names_that_need_escaping_arrive_as_they_are() {
         let pushgateway = Pushgateway::start(lab).await;
         let prometheus = Prometheus::start(lab).await;
         let page = "# TYPE odd gauge\nodd{path=\"C:\\\\x\\n\\\"}\",city=\"Köln\"} -0.1\n\
-                    odd{job=\"its own\"} 3\nlate 4 1000\n";
+                    odd{job=\"its own\"} 3\n";
         let targets = Targets::start(vec![Behavior::Fixed(Arc::from(page))]).await;
         let mut config = receiver_config(&nats.url());
         config["push_gateway"] = json!({"url": pushgateway.url(), "publisher_label": true});
@@ -194,7 +194,6 @@ fn names_that_need_escaping_arrive_as_they_are() {
         };
         let here = odd(&[("path", "C:\\x\n\"}"), ("city", "Köln")]);
         let own = odd(&[("exported_job", "its own")]);
-        let late = BTreeMap::from([("__name__".to_owned(), "late".to_owned())]);
         wait_until(SOON, "Prometheus has the values", async || {
             let stored = prometheus.samples("odd[10m]").await?;
             let found = newest(stored, &target);
@@ -206,10 +205,44 @@ fn names_that_need_escaping_arrive_as_they_are() {
         .await;
         wait_until(SOON, "the Pushgateway shows the values", async || {
             let shown = pushgateway.page().await?.part(&target);
-            let expected = BTreeMap::from([(here.clone(), -0.1), (late.clone(), 4.0)]);
+            let expected = BTreeMap::from([(here.clone(), -0.1)]);
             let mut found = bits(shown);
             found.retain(|labels, _| expected.contains_key(labels));
             same(&bits(expected), &found)
+        })
+        .await;
+    });
+}
+
+#[test]
+fn explicit_timestamps_reach_prometheus_and_do_no_harm_to_a_pushgateway() {
+    run(SCENARIO, async |lab| {
+        let nats = NatsServer::start(lab, Version::Packaged).await;
+        let pushgateway = Pushgateway::start(lab).await;
+        let endpoint = Endpoint::start().await;
+        let page = "timed 4 1000\nuntimed 5\n";
+        let targets = Targets::start(vec![Behavior::Fixed(Arc::from(page))]).await;
+        let mut config = receiver_config(&nats.url());
+        config["push_gateway"] = json!({"url": pushgateway.url()});
+        config["remote_write"] = json!([{"name": "recorder", "url": endpoint.url()}]);
+        let _receiver = Program::receiver(lab, config);
+        let list = [SiteTarget::new("t", targets.url(0))];
+        let _poller = Program::poller(lab, poller_config("USDC1", &nats.url(), &list));
+        wait_until(SOON, "the Pushgateway shows both", async || {
+            let page = pushgateway.page().await?;
+            let group = [("job", "sim"), ("instance", "t")];
+            match (page.sum("timed", &group), page.sum("untimed", &group)) {
+                (Some(4.0), Some(5.0)) => Ok(()),
+                found => Err(format!("{found:?}")),
+            }
+        })
+        .await;
+        wait_until(SOON, "the sample keeps its time", async || {
+            let samples = endpoint.samples("timed", "t");
+            match samples.first() {
+                Some(first) if first.time_ms == 1000 => Ok(()),
+                first => Err(format!("{first:?}")),
+            }
         })
         .await;
     });
