@@ -85,6 +85,11 @@ impl<'a> Families<'a> {
     pub fn iter(&self) -> std::slice::Iter<'_, Family<'a>> {
         self.families.iter()
     }
+
+    /// Iterates over the families, to change their samples.
+    pub fn iter_mut(&mut self) -> std::slice::IterMut<'_, Family<'a>> {
+        self.families.iter_mut()
+    }
 }
 
 impl<'f, 'a> IntoIterator for &'f Families<'a> {
@@ -93,6 +98,15 @@ impl<'f, 'a> IntoIterator for &'f Families<'a> {
 
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
+    }
+}
+
+impl<'f, 'a> IntoIterator for &'f mut Families<'a> {
+    type Item = &'f mut Family<'a>;
+    type IntoIter = std::slice::IterMut<'f, Family<'a>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter_mut()
     }
 }
 
