@@ -32,5 +32,7 @@ pub mod admin;
 
 pub mod config;
 
-// pub mod poller;
-// pub mod receiver;
+pub mod service;
+
+pub mod poller;
+pub mod receiver;

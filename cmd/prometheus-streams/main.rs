@@ -1,1 +1,50 @@
-fn main() {}
+//! The control program; also runs the two others, as the ancestor's single program did.
+
+mod check;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use prometheus_streams::config::Role;
+use prometheus_streams::{poller, receiver, service};
+
+/// Message-bus federation for Prometheus metrics over NATS JetStream
+#[derive(Parser)]
+#[command(version, about)]
+struct Arguments {
+    #[command(flatten)]
+    options: service::Options,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Scrape targets and publish them onto NATS JetStream
+    Poller,
+    /// Consume scrapes from NATS JetStream and deliver them to the sinks
+    Receiver,
+    /// Read a configuration file and print every problem in it
+    ///
+    /// Exits with 0 when the file is good, with 1 when it has problems and with 2 when it cannot
+    /// be read.
+    Check {
+        /// Check as well that there is all that this program needs
+        #[arg(long, value_name = "PROGRAM")]
+        r#for: Option<check::Program>,
+        /// The file
+        file: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    let Arguments { options, command } = Arguments::parse();
+    match command {
+        Command::Poller => service::exit_code(service::run(Role::Poller, &options, poller::run)),
+        Command::Receiver => {
+            service::exit_code(service::run(Role::Receiver, &options, receiver::run))
+        }
+        Command::Check { r#for, file } => check::run(&file, r#for),
+    }
+}

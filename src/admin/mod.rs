@@ -1,4 +1,12 @@
-//! Our own HTTP pages.
+//! Our own HTTP pages: `/metrics`, `/-/healthy`, `/-/ready`.
+//!
+//! In: the registry and whether the part is ready. Out: pages for a Prometheus and a load
+//! balancer. It only shows; nothing can be changed here. Requests are small and bounded in
+//! number and time.
+
+mod server;
+
+pub use server::{Admin, AdminError, Readiness};
 
 use std::net::IpAddr;
 

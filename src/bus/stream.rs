@@ -5,10 +5,11 @@ use std::time::Duration;
 use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 use async_nats::jetstream::{ErrorCode, stream::Stream};
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{Bus, Settings, Storage};
-use crate::retry::{Retry, Retryable};
+use crate::retry::{Backoff, Retry, Retryable};
 
 /// How long the server remembers message ids; a frame sent again within is stored once.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(2 * 60);
@@ -73,6 +74,30 @@ impl Retryable for StreamError {
 }
 
 impl Bus {
+    /// Waits until the stream is there; `None` when told to stop before.
+    pub async fn wait_for_stream(
+        &self,
+        stop: &CancellationToken,
+    ) -> Result<Option<()>, StreamError> {
+        let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
+        let waiting = async {
+            loop {
+                self.connected().await;
+                match self.ensure_stream().await {
+                    Ok(_) => return Ok(()),
+                    Err(error) if error.retry() == Retry::No => return Err(error),
+                    Err(error) => {
+                        if backoff.attempt() == 0 {
+                            warn!(error = error.to_string(), "waiting for JetStream");
+                        }
+                        tokio::time::sleep(backoff.next(error.retry())).await;
+                    }
+                }
+            }
+        };
+        stop.run_until_cancelled(waiting).await.transpose()
+    }
+
     /// Returns the stream, created if it is missing and that is allowed.
     pub async fn ensure_stream(&self) -> Result<Stream, StreamError> {
         let settings = &self.settings;

@@ -111,13 +111,15 @@ impl Subject {
 
     /// Writes the subject below `topic`.
     pub fn write(&self, topic: &str) -> String {
+        format!("{topic}.{}", self.address())
+    }
+
+    /// Writes the subject without the topic.
+    pub fn address(&self) -> String {
         let publisher = escape_token(&self.lane.publisher);
         let partition = partition(&self.lane);
-        format!(
-            "{topic}.{publisher}.{partition}.{}.{}",
-            self.lane.lane,
-            self.kind.as_str()
-        )
+        let (lane, kind) = (self.lane.lane, self.kind.as_str());
+        format!("{publisher}.{partition}.{lane}.{kind}")
     }
 }
 

@@ -1,7 +1,8 @@
 //! The text formats: what a target exposes, read and written.
 //!
 //! In comes a body as a target wrote it; out come its entries, borrowed from the body
-//! ([`Parser`]) or a verdict ([`check`]).
+//! ([`Parser`]), a verdict ([`check`]), or the body grouped by metric family ([`Families`]) and
+//! written again as text format 0.0.4 ([`write_text`]).
 //! This module alone knows the grammar of text format 0.0.4 and of `OpenMetrics` 1.0. Where their
 //! documents leave a choice, what Prometheus 3 reads is right and what it refuses is wrong.
 //! It must never panic or be slower than linear, whatever the bytes; it does no I/O, adds no
@@ -9,16 +10,20 @@
 
 mod entry;
 mod error;
+mod families;
 mod labels;
 mod media;
 mod number;
 mod parser;
 mod scan;
+mod write;
 
 #[cfg(test)]
 mod tests;
 
 pub use entry::{Entry, Exemplar, FamilyKind, Label, Sample};
 pub use error::{Keyword, Reason, SyntaxError};
+pub use families::{Families, Family, FamilySample};
 pub use media::format_of;
 pub use parser::{Parser, Summary, check};
+pub use write::{Names, Timestamps, WriteOptions, Written, write_text};

@@ -117,6 +117,11 @@ impl Targets {
         silent
     }
 
+    /// Tells whether a target is known.
+    pub fn contains(&self, publisher: &Arc<str>, target: &Arc<Labels>) -> bool {
+        self.0.contains_key(&(Arc::clone(publisher), Arc::clone(target)))
+    }
+
     /// Returns how many targets are known.
     pub fn len(&self) -> usize {
         self.0.len()

@@ -20,6 +20,9 @@ const LINGER: Duration = Duration::from_secs(1);
 /// A frame is closed when the expositions in it reach this size: a sixteenth of what a reader takes.
 const TEXT_BYTES_MAX: usize = 4 << 20;
 
+/// A single scrape may be larger; what a reader would refuse is not sent.
+const TEXTS_MAX: usize = wire::DECODED_MAX - (1 << 20);
+
 /// A frame is closed when it has this many records, so that events alone do not pile up.
 const RECORDS_MAX: usize = 1000;
 
@@ -115,7 +118,8 @@ impl Lane {
         let number = self.number + 1;
         let header = Header { epoch: self.epoch, number, base: number };
         let payload = wire::encode(&header, &records);
-        if payload.len() <= payload_max {
+        let texts: usize = records.iter().map(text_bytes).sum();
+        if payload.len() <= payload_max && texts <= TEXTS_MAX {
             self.number = number;
             let scrapes = records.iter().filter(|record| matches!(record, Record::Scrape(_)));
             let scrapes = scrapes.count() as u64;

@@ -24,12 +24,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::bus::{Bus, BusError, LaneId, StreamError};
-use crate::clock::Clock;
-use crate::config::Config;
 use crate::http::Fetcher;
-use crate::retry::{Backoff, Retry, Retryable as _};
 use crate::scrape;
-use crate::telemetry;
+use crate::service::{Context, Ending};
 use crate::tls::TlsError;
 
 use backlog::Backlog;
@@ -66,33 +63,20 @@ pub enum PollerError {
     Tls(#[from] TlsError),
 }
 
-/// How a program ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// Everything was handed over.
-    Clean,
-    /// Something was left behind, and counted.
-    Unclean,
-}
-
 /// Runs the poller until `stop`.
-pub async fn run(
-    config: &Config,
-    metrics: &telemetry::Metrics,
-    clock: Clock,
-    stop: CancellationToken,
-) -> Result<Ending, PollerError> {
+pub async fn run(context: Context) -> Result<Ending, PollerError> {
+    let Context { config, metrics, clock, stop, ready } = context;
     let settings = config.poller_stream.clone().ok_or(PollerError::NoStream)?;
     let fetcher = Fetcher::new(scrape::tls_for(&config.scrape)?);
     let (scrape_metrics, metrics) = metrics.register("poller", |registry| {
         (scrape::Metrics::register(registry), Metrics::register(registry))
     });
-    let bus = Bus::connect(settings, &format!("prometheus-streams-poller {}", config.identity));
-    let bus = bus.await?;
+    let name = format!("prometheus-streams-poller {}", config.identity);
+    let bus = Bus::connect(settings, &name).await?;
     if !bus.is_connected() {
         info!("not connected to NATS yet; waiting");
     }
-    if wait_for_stream(&bus, &stop).await?.is_none() {
+    if bus.wait_for_stream(&stop).await?.is_none() {
         return Ok(Ending::Clean);
     }
 
@@ -123,6 +107,7 @@ pub async fn run(
     }
     let targets = config.scrape.targets.len();
     info!(targets, lanes = count, epoch, "polling");
+    ready.set(true);
 
     while producers.join_next().await.is_some() {}
     backlog.close();
@@ -138,30 +123,6 @@ pub async fn run(
         return Ok(Ending::Unclean);
     }
     Ok(Ending::Clean)
-}
-
-/// Waits until the stream is there; `None` when told to stop before.
-pub(crate) async fn wait_for_stream(
-    bus: &Bus,
-    stop: &CancellationToken,
-) -> Result<Option<()>, StreamError> {
-    let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
-    let waiting = async {
-        loop {
-            bus.connected().await;
-            match bus.ensure_stream().await {
-                Ok(_) => return Ok(()),
-                Err(error) if error.retry() == Retry::No => return Err(error),
-                Err(error) => {
-                    if backoff.attempt() == 0 {
-                        warn!(error = telemetry::chain(&error), "waiting for JetStream");
-                    }
-                    tokio::time::sleep(backoff.next(error.retry())).await;
-                }
-            }
-        }
-    };
-    stop.run_until_cancelled(waiting).await.transpose()
 }
 
 /// Spreads targets over lanes by their hash.

@@ -64,6 +64,17 @@ impl Sink {
         }
     }
 
+    /// Tells whether scrapes of many lanes share a request.
+    ///
+    /// Where they do, a failure says something about the sink and holds all of them; where they
+    /// do not, it may be about one target only, and other lanes go on.
+    pub fn shares_requests(&self) -> bool {
+        match self {
+            Self::Pushgateway(_) => false,
+            Self::RemoteWrite(_) => true,
+        }
+    }
+
     /// Returns what was left out of the scrapes since the start: reason and count.
     ///
     /// The reasons are a closed set, fit for a label value.

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(super) enum Removal {
     /// A series that stands in the scrape already; the first one counts.
     Duplicate,
+    /// A series that is named like a part of a histogram or summary of the same scrape.
+    Colliding,
     /// A series with a metric or label name that the sink does not know how to write.
     InvalidName,
     /// A series whose name the sink keeps for itself.
@@ -16,8 +18,9 @@ pub(super) enum Removal {
 }
 
 impl Removal {
-    const ALL: [Self; 4] = [
+    const ALL: [Self; 5] = [
         Self::Duplicate,
+        Self::Colliding,
         Self::InvalidName,
         Self::ReservedName,
         Self::Timestamp,
@@ -26,6 +29,7 @@ impl Removal {
     fn as_str(self) -> &'static str {
         match self {
             Self::Duplicate => "duplicate",
+            Self::Colliding => "colliding",
             Self::InvalidName => "invalid_name",
             Self::ReservedName => "reserved_name",
             Self::Timestamp => "timestamp",
@@ -40,8 +44,13 @@ pub(super) struct Removals([u64; Removal::ALL.len()]);
 impl Removals {
     /// Counts one.
     pub(super) fn add(&mut self, removal: Removal) {
-        if let Some(count) = self.0.get_mut(removal as usize) {
-            *count += 1;
+        self.add_many(removal, 1);
+    }
+
+    /// Counts several.
+    pub(super) fn add_many(&mut self, removal: Removal, count: usize) {
+        if let Some(total) = self.0.get_mut(removal as usize) {
+            *total += count as u64;
         }
     }
 }
@@ -84,7 +93,7 @@ mod tests {
         removals.add(Removal::Timestamp);
         removed.add(&removals);
         let counts = removed.counts();
-        assert_eq!(counts.len(), 4);
+        assert_eq!(counts.len(), 5);
         assert!(counts.contains(&("duplicate", 2)));
         assert!(counts.contains(&("timestamp", 1)));
         assert!(counts.contains(&("reserved_name", 0)));

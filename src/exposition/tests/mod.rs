@@ -1,6 +1,10 @@
 //! Tables of bodies: what each says, or where and why it is refused.
 
 mod accepted;
+mod corpus;
+mod families;
+mod peer;
+mod properties;
 mod refused;
 
 use std::fmt::Write;

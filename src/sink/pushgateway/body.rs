@@ -1,21 +1,23 @@
 //! What is pushed for a scrape: text format 0.0.4 as a Pushgateway takes it.
 //!
-//! A gateway refuses a whole push for one thing it does not like, so that is left out here:
-//! timestamps, names outside of the old character set, reserved names, and series that stand
-//! twice. `OpenMetrics` types that it does not know become the nearest old one. A label with the
-//! name of one in the grouping key would be overwritten; it moves to `exported_…`, as in a scrape.
+//! A gateway refuses a whole push for one thing it does not like, so that is left out: here what
+//! only a gateway minds, by the writer what no reader of the format takes. A label with the name of
+//! one in the grouping key would be overwritten; it moves to `exported_…`, as in a scrape.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
-use std::fmt::Write as _;
 
-use crate::exposition::{Entry, FamilyKind, Parser, SyntaxError};
+use crate::exposition::{
+    Families, FamilySample, Label, Names, SyntaxError, Timestamps, WriteOptions, write_text,
+};
 use crate::model::Format;
 use crate::sink::labels::{NAME, TargetLabels};
 use crate::sink::removed::{Removal, Removals};
 
 /// The gateway writes these itself for each group and drops what is pushed.
 const RESERVED: [&str; 2] = ["push_time_seconds", "push_failure_time_seconds"];
+
+/// A label name that begins so makes the gateway refuse the push.
+const RESERVED_PREFIX: &str = "__";
 
 /// A body and what was left out of it.
 #[derive(Debug)]
@@ -24,257 +26,59 @@ pub(super) struct Body {
     pub(super) removals: Removals,
 }
 
-/// What a body says of its families.
-#[derive(Default)]
-struct Declared<'a> {
-    kinds: HashMap<Cow<'a, str>, FamilyKind>,
-    helps: HashMap<Cow<'a, str>, Cow<'a, str>>,
-}
-
-/// The old format's families, in the order of their first samples.
-#[derive(Default)]
-struct Families {
-    families: Vec<Family>,
-    places: HashMap<String, usize>,
-}
-
-struct Family {
-    name: String,
-    kind: &'static str,
-    help: Option<String>,
-    lines: String,
-}
-
-/// Where a sample belongs in the old format.
-struct Home<'s> {
-    /// The name of its family there.
-    family: &'s str,
-    /// The name by which its help was declared.
-    declared: &'s str,
-    kind: &'static str,
-}
-
-/// Translates an exposition.
+/// Translates an exposition; `key` holds the labels of the group.
 pub(super) fn translate(
     text: &[u8],
     format: Format,
-    labels: &TargetLabels<'_>,
+    key: &TargetLabels<'_>,
 ) -> Result<Body, SyntaxError> {
-    // A type may stand after its samples, so there are two passes.
-    let declared = Declared::read(text, format)?;
-    let mut families = Families::default();
+    const OPTIONS: WriteOptions = WriteOptions {
+        timestamps: Timestamps::Omit,
+        names: Names::LeaveOut,
+    };
+    let mut families = Families::parse(text, format)?;
     let mut removals = Removals::default();
-    let mut seen = HashSet::new();
-    let mut parser = Parser::new(text, format);
-    while let Some(entry) = parser.next() {
-        let Entry::Sample(sample) = entry? else {
-            continue;
-        };
-        let resolved = labels.resolve(sample.name, sample.labels);
-        if let Some(removal) = removal(sample.name, &resolved) {
-            removals.add(removal);
-            continue;
-        }
-        let series = series(sample.name, &resolved, labels);
-        if !seen.insert(series.clone()) {
-            removals.add(Removal::Duplicate);
-            continue;
-        }
-        if sample.timestamp_ms.is_some() {
-            removals.add(Removal::Timestamp);
-        }
-        let family = families.family(&declared.home(sample.name), &declared);
-        family.lines.push_str(&series);
-        family.lines.push(' ');
-        push_value(&mut family.lines, sample.value);
-        family.lines.push('\n');
-    }
-    Ok(Body {
-        text: families.write(),
-        removals,
-    })
-}
-
-impl<'a> Declared<'a> {
-    fn read(text: &'a [u8], format: Format) -> Result<Self, SyntaxError> {
-        let mut declared = Self::default();
-        let mut parser = Parser::new(text, format);
-        while let Some(entry) = parser.next() {
-            match entry? {
-                Entry::Type { family, kind } => {
-                    declared.kinds.entry(family).or_insert(kind);
-                }
-                Entry::Help { family, text } => {
-                    declared.helps.entry(family).or_insert(text);
-                }
-                Entry::Unit { .. } | Entry::Comment(_) | Entry::Sample(_) => {}
+    for family in &mut families {
+        family.samples.retain_mut(|sample| {
+            if is_reserved(sample) {
+                removals.add(Removal::ReservedName);
+                return false;
             }
-        }
-        Ok(declared)
-    }
-
-    /// Finds a sample's family in the old format.
-    ///
-    /// The gateway looks for a histogram or summary first, as is done here. Where `OpenMetrics`
-    /// has a suffix that the old format does not know, the sample is a family of its own.
-    fn home<'s>(&self, name: &'s str) -> Home<'s> {
-        const SUFFIXES: [&str; 5] = ["_bucket", "_sum", "_count", "_total", "_info"];
-        for suffix in SUFFIXES {
-            let Some(base) = name.strip_suffix(suffix) else {
-                continue;
-            };
-            let of = |kind| Home {
-                family: base,
-                declared: base,
-                kind,
-            };
-            let alone = |kind| Home {
-                family: name,
-                declared: base,
-                kind,
-            };
-            match (self.kinds.get(base), suffix) {
-                (Some(FamilyKind::Histogram), "_bucket" | "_sum" | "_count") => {
-                    return of("histogram");
-                }
-                (Some(FamilyKind::Summary), "_sum" | "_count") => return of("summary"),
-                (Some(FamilyKind::Counter), "_total") => return alone("counter"),
-                (Some(FamilyKind::Info), "_info") => return alone("gauge"),
-                _ => {}
+            if sample.timestamp_ms.is_some() {
+                removals.add(Removal::Timestamp);
             }
-        }
-        let kind = match self.kinds.get(name) {
-            Some(FamilyKind::Counter) => "counter",
-            Some(FamilyKind::Gauge | FamilyKind::Info | FamilyKind::StateSet) => "gauge",
-            Some(FamilyKind::Histogram) => "histogram",
-            Some(FamilyKind::Summary) => "summary",
-            Some(FamilyKind::GaugeHistogram | FamilyKind::Unknown) | None => "untyped",
-        };
-        Home {
-            family: name,
-            declared: name,
-            kind,
-        }
+            export_labels(sample, key);
+            true
+        });
     }
+    let mut text = String::with_capacity(text.len());
+    let written = write_text(&families, OPTIONS, &mut text);
+    removals.add_many(Removal::InvalidName, written.bad_names);
+    removals.add_many(Removal::Duplicate, written.repeated);
+    removals.add_many(Removal::Colliding, written.colliding);
+    Ok(Body { text, removals })
 }
 
-impl Families {
-    fn family(&mut self, home: &Home<'_>, declared: &Declared<'_>) -> &mut Family {
-        let place = if let Some(place) = self.places.get(home.family) {
-            *place
-        } else {
-            let place = self.families.len();
-            let help = declared.helps.get(home.declared);
-            self.families.push(Family {
-                name: home.family.to_owned(),
-                kind: home.kind,
-                help: help.map(ToString::to_string),
-                lines: String::new(),
-            });
-            self.places.insert(home.family.to_owned(), place);
-            place
-        };
-        #[expect(
-            clippy::indexing_slicing,
-            reason = "places hold only what was pushed above"
-        )]
-        &mut self.families[place]
-    }
-
-    fn write(&self) -> String {
-        let mut text = String::new();
-        for family in &self.families {
-            if let Some(help) = &family.help {
-                let help = help.replace('\\', "\\\\").replace('\n', "\\n");
-                for part in ["# HELP ", &family.name, " ", &help, "\n"] {
-                    text.push_str(part);
-                }
-            }
-            for part in [
-                "# TYPE ",
-                &family.name,
-                " ",
-                family.kind,
-                "\n",
-                &family.lines,
-            ] {
-                text.push_str(part);
-            }
-        }
-        text
-    }
+/// Tells whether the gateway keeps a name of the sample for itself.
+fn is_reserved(sample: &FamilySample<'_>) -> bool {
+    let mut labels = sample.labels.iter();
+    RESERVED.contains(&&*sample.name) || labels.any(|label| label.name.starts_with(RESERVED_PREFIX))
 }
 
-/// Says why the gateway would not take a series.
-fn removal(name: &str, labels: &[(Cow<'_, str>, &str)]) -> Option<Removal> {
-    if RESERVED.contains(&name) {
-        return Some(Removal::ReservedName);
+/// Makes room for the labels of the grouping key.
+fn export_labels(sample: &mut FamilySample<'_>, key: &TargetLabels<'_>) {
+    if !sample.labels.iter().any(|label| key.has(&label.name)) {
+        return;
     }
-    if !is_name(name, true) {
-        return Some(Removal::InvalidName);
-    }
-    for (name, _) in labels.iter().filter(|(name, _)| name != NAME) {
-        if name.starts_with("__") {
-            return Some(Removal::ReservedName);
-        }
-        if !is_name(name, false) {
-            return Some(Removal::InvalidName);
-        }
-    }
-    None
-}
-
-/// Tells whether a name keeps to the old character set.
-fn is_name(name: &str, colons: bool) -> bool {
-    let is_start =
-        |byte: u8| byte.is_ascii_alphabetic() || byte == b'_' || (colons && byte == b':');
-    let mut bytes = name.bytes();
-    bytes.next().is_some_and(is_start) && bytes.all(|byte| is_start(byte) || byte.is_ascii_digit())
-}
-
-/// Writes a series without the labels that stand in the grouping key.
-fn series(name: &str, resolved: &[(Cow<'_, str>, &str)], key: &TargetLabels<'_>) -> String {
-    let mut text = name.to_owned();
+    let resolved = key.resolve(&sample.name, &sample.labels);
     let own = resolved
         .iter()
         .filter(|(name, _)| name != NAME && !key.has(name));
-    let mut separator = '{';
-    for (name, value) in own {
-        text.push(separator);
-        text.push_str(name);
-        text.push_str("=\"");
-        for c in value.chars() {
-            match c {
-                '\\' => text.push_str("\\\\"),
-                '"' => text.push_str("\\\""),
-                '\n' => text.push_str("\\n"),
-                c => text.push(c),
-            }
-        }
-        text.push('"');
-        separator = ',';
-    }
-    if separator == ',' {
-        text.push('}');
-    }
-    text
-}
-
-/// Writes a value so that it reads back as the same.
-fn push_value(text: &mut String, value: f64) {
-    // Beyond these the digits without an exponent are many and say nothing.
-    const PLAIN: std::ops::Range<f64> = 1e-5..1e21;
-    let written = if value.is_nan() {
-        write!(text, "NaN")
-    } else if value.is_infinite() {
-        write!(text, "{}", if value > 0.0 { "+Inf" } else { "-Inf" })
-    } else if value == 0.0 || PLAIN.contains(&value.abs()) {
-        write!(text, "{value}")
-    } else {
-        write!(text, "{value:e}")
-    };
-    // Writing to a string cannot fail.
-    written.unwrap_or_default();
+    let own = own.map(|(name, value)| Label {
+        name: Cow::Owned(name.clone().into_owned()),
+        value: Cow::Owned((*value).to_owned()),
+    });
+    sample.labels = own.collect();
 }
 
 #[cfg(test)]
@@ -302,10 +106,10 @@ mod tests {
             Format::Text,
             "# HELP a A \\\\ \\n.\n# TYPE a counter\na{z=\"1\",b=\"\\\"\\\\\\n\"} 1.5 1000\nn NaN\np +Inf\nm -Inf\n\
              big 1e300\nsmall 5e-324\nwhole 3e20\nzero -0\n",
-            "# HELP a A \\\\ \\n.\n# TYPE a counter\na{b=\"\\\"\\\\\\n\",z=\"1\"} 1.5\n\
+            "# HELP a A \\\\ \\n.\n# TYPE a counter\na{z=\"1\",b=\"\\\"\\\\\\n\"} 1.5\n\
              # TYPE n untyped\nn NaN\n# TYPE p untyped\np +Inf\n# TYPE m untyped\nm -Inf\n\
              # TYPE big untyped\nbig 1e300\n# TYPE small untyped\nsmall 5e-324\n\
-             # TYPE whole untyped\nwhole 300000000000000000000\n# TYPE zero untyped\nzero -0\n",
+             # TYPE whole untyped\nwhole 3e20\n# TYPE zero untyped\nzero -0\n",
             &[Removal::Timestamp],
         );
     }
@@ -328,9 +132,9 @@ mod tests {
              # TYPE s summary\ns{quantile=\"0.5\"} 1\ns_sum 2\ns_count 1\ns_bucket 1\n\
              # TYPE s_count gauge\ns_count 1\n",
             "# TYPE h histogram\nh_bucket{le=\"+Inf\"} 1\nh_sum 2\nh_count 1\n\
-             # TYPE s summary\ns{quantile=\"0.5\"} 1\ns_sum 2\ns_count 1\n\
+             # TYPE s summary\ns{quantile=\"0.5\"} 1\ns_sum 2\n\
              # TYPE s_bucket untyped\ns_bucket 1\n",
-            &[Removal::Duplicate],
+            &[Removal::Colliding, Removal::Colliding],
         );
     }
 
@@ -370,7 +174,7 @@ mod tests {
              # TYPE i info\ni_info{v=\"1\"} 1\n# TYPE s stateset\ns{s=\"a\"} 1\n\
              # TYPE g gaugehistogram\ng_bucket{le=\"+Inf\"} 1\ng_gcount 1\ng_gsum 2\n\
              # TYPE u unknown\nu 1 1.5\n# EOF\n",
-            "# HELP c_total C.\n# TYPE c_total counter\nc_total 1\n# TYPE c_created untyped\nc_created 5\n\
+            "# HELP c_total C.\n# TYPE c_total counter\nc_total 1\n# HELP c_created C.\n# TYPE c_created untyped\nc_created 5\n\
              # TYPE i_info gauge\ni_info{v=\"1\"} 1\n# TYPE s gauge\ns{s=\"a\"} 1\n\
              # TYPE g_bucket untyped\ng_bucket{le=\"+Inf\"} 1\n# TYPE g_gcount untyped\ng_gcount 1\n\
              # TYPE g_gsum untyped\ng_gsum 2\n# TYPE u untyped\nu 1\n",

@@ -113,8 +113,10 @@ impl Pushgateway {
     /// Once the gateway cannot be reached, pushes that have not begun are not tried.
     pub async fn deliver(&self, batch: &mut [Delivery]) -> Result<(), DeliverError> {
         let is_unreachable = AtomicBool::new(false);
-        let targets = by_target(batch).into_iter();
-        let pushes = targets.map(|(key, chain)| self.deliver_target(key, chain, &is_unreachable));
+        let mut pushes = Vec::new();
+        for (key, chain) in by_target(batch) {
+            pushes.push(self.deliver_target(key, chain, &is_unreachable));
+        }
         let concurrency = self.settings.concurrency.max(1);
         let mut pushes = stream::iter(pushes).buffer_unordered(concurrency);
         let mut outcome = Ok(());

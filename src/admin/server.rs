@@ -1,0 +1,231 @@
+//! The server.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info};
+
+use super::Settings;
+use crate::telemetry::{CONTENT_TYPE, Metrics};
+
+/// Connections at the same time; more wait in the kernel's queue.
+const CONNECTIONS_MAX: usize = 64;
+
+/// A connection that sends no whole request head within this time is closed.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A connection is closed after this time, whatever it does.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+
+/// Whether the part can do its work; begins as no.
+#[derive(Debug, Clone, Default)]
+pub struct Readiness(Arc<AtomicBool>);
+
+impl Readiness {
+    /// Says whether the part can do its work.
+    pub fn set(&self, is_ready: bool) {
+        self.0.store(is_ready, Ordering::Relaxed);
+    }
+
+    fn is_ready(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Why the pages cannot be served.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on `{address}`; `monitor_port` and `monitor_address` set it")]
+pub struct AdminError {
+    address: SocketAddr,
+    source: io::Error,
+}
+
+/// An open port.
+#[derive(Debug)]
+pub struct Admin {
+    listener: TcpListener,
+    pages: Pages,
+}
+
+#[derive(Debug, Clone)]
+struct Pages {
+    metrics: Metrics,
+    ready: Readiness,
+}
+
+impl Admin {
+    /// Opens the port.
+    pub fn open(
+        settings: Settings,
+        metrics: Metrics,
+        ready: Readiness,
+    ) -> Result<Self, AdminError> {
+        let listener = listen(settings)?;
+        Ok(Self { listener, pages: Pages { metrics, ready } })
+    }
+
+    /// Serves until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        if let Ok(address) = self.listener.local_addr() {
+            info!(%address, "serving /metrics");
+        }
+        let app = Router::new()
+            .route("/metrics", get(metrics))
+            .route("/-/healthy", get(|| async { "Healthy.\n" }))
+            .route("/-/ready", get(ready))
+            .with_state(self.pages);
+        let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let mut serving = JoinSet::new();
+        loop {
+            let permit = Arc::clone(&connections).acquire_owned();
+            let Some(Ok(permit)) = stop.run_until_cancelled(permit).await else {
+                return;
+            };
+            let accepted = stop.run_until_cancelled(self.listener.accept());
+            let stream = match accepted.await {
+                None => return,
+                Some(Ok((stream, _))) => stream,
+                Some(Err(error)) => {
+                    // Too many open files, or a connection that ended before it began.
+                    error!(error = error.to_string(), "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            };
+            while serving.try_join_next().is_some() {}
+            let service = TowerToHyperService::new(app.clone());
+            serving.spawn(async move {
+                let connection = hyper::server::conn::http1::Builder::new()
+                    .timer(TokioTimer::new())
+                    .header_read_timeout(HEADER_TIMEOUT)
+                    .serve_connection(TokioIo::new(stream), service);
+                match tokio::time::timeout(CONNECTION_TIMEOUT, connection).await {
+                    Ok(Ok(())) | Err(_) => {}
+                    Ok(Err(error)) => debug!(error = error.to_string(), "connection broke"),
+                }
+                drop(permit);
+            });
+        }
+    }
+}
+
+/// Listens on one address, or on all of both families.
+fn listen(settings: Settings) -> Result<TcpListener, AdminError> {
+    let open = |ip: IpAddr| {
+        let address = SocketAddr::new(ip, settings.port);
+        bind(address).map_err(|source| AdminError { address, source })
+    };
+    match settings.address {
+        Some(ip) => open(ip),
+        None => match open(Ipv6Addr::UNSPECIFIED.into()) {
+            // A machine without IPv6 has no such address.
+            Err(error) if is_no_ipv6(&error.source) => open(Ipv4Addr::UNSPECIFIED.into()),
+            other => other,
+        },
+    }
+}
+
+fn is_no_ipv6(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
+        || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() && address.ip().is_unspecified() {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(1024)?;
+    TcpListener::from_std(socket.into())
+}
+
+async fn metrics(State(pages): State<Pages>) -> Response {
+    match pages.metrics.encode() {
+        Ok(page) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], page).into_response(),
+        Err(error) => {
+            error!(error = error.to_string(), "cannot write our own metrics");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+async fn ready(State(pages): State<Pages>) -> Response {
+    if pages.ready.is_ready() {
+        "Ready.\n".into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "Not ready.\n").into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn fetch(address: SocketAddr, path: &str) -> (u16, String) {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let answer = client.get(format!("http://{address}{path}")).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn serves_metrics_and_readiness() {
+        crate::tls::install_provider();
+        let settings = Settings { address: Some(Ipv4Addr::LOCALHOST.into()), port: 0 };
+        let ready = Readiness::default();
+        let admin = Admin::open(settings, Metrics::new(), ready.clone()).unwrap();
+        let address = admin.listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(admin.run(stop.clone()));
+        assert_eq!(fetch(address, "/-/healthy").await, (200, "Healthy.\n".to_owned()));
+        assert_eq!(fetch(address, "/-/ready").await.0, 503);
+        ready.set(true);
+        assert_eq!(fetch(address, "/-/ready").await.0, 200);
+        let (status, page) = fetch(address, "/metrics").await;
+        assert_eq!(status, 200);
+        assert!(page.contains("prometheus_streams_build_info"), "{page}");
+        stop.cancel();
+        serving.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn listens_on_both_families() {
+        crate::tls::install_provider();
+        let settings = Settings { address: None, port: 0 };
+        let admin = Admin::open(settings, Metrics::new(), Readiness::default()).unwrap();
+        let port = admin.listener.local_addr().unwrap().port();
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(admin.run(stop.clone()));
+        for ip in [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()] {
+            assert_eq!(fetch(SocketAddr::new(ip, port), "/-/healthy").await.0, 200, "{ip}");
+        }
+        stop.cancel();
+        serving.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_taken_port_is_an_error_that_names_it() {
+        let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let settings = Settings { address: Some(Ipv4Addr::LOCALHOST.into()), port };
+        let error = Admin::open(settings, Metrics::new(), Readiness::default()).unwrap_err();
+        assert!(error.to_string().contains(&format!("`127.0.0.1:{port}`")), "{error}");
+    }
+}

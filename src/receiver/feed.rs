@@ -1,0 +1,498 @@
+//! Feeds one sink: lane queues in, batches out, acknowledgements last.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, Interval, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use super::batch::Batch;
+use super::dead::{DeadLetter, DeadLetters};
+use super::intake::Intake;
+use super::lanes::{Lanes, Message, Work};
+use super::metrics::{Metrics, SinkMetrics};
+use crate::bus::{Ack, Acknowledgement, Consumer, Incoming, Kind, LaneId, Phase, Subject};
+use crate::clock::Clock;
+use crate::guard::{AgeLimit, DropReason};
+use crate::model::{Labels, Record};
+use crate::retry::{Retry, Retryable as _};
+use crate::service::Ending;
+use crate::sink::{Batching, DeliverError, Delivery, Sink, State};
+use crate::telemetry::chain;
+use crate::wire::{self, Header};
+
+/// Bytes of messages that may wait here; when it is reached nothing more is taken, and the
+/// messages stay in the stream. A frame of a small site has some kilobytes, the largest a megabyte.
+const WAITING_BYTES_MAX: usize = 64 << 20;
+
+/// Messages that may wait here; below what the server lets be outstanding.
+const WAITING_MESSAGES_MAX: usize = 8_000;
+
+/// Batches that wait for their next try. Each has lanes of its own, which go no further without
+/// it; other lanes go on until there are so many.
+const RETRYING_MAX: usize = 64;
+
+/// Lanes in one batch; a lane has at least one frame of some kilobytes in it.
+const LANES_PER_BATCH_MAX: usize = 256;
+
+/// How long a delivery that is under way may go on after a request to stop.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Refused scrapes that are logged within [`REFUSAL_PERIOD`]; the rest is counted only.
+const REFUSALS_LOGGED_MAX: u32 = 10;
+const REFUSAL_PERIOD: Duration = Duration::from_secs(10);
+
+/// Where a feed puts what is not for its sink.
+#[derive(Debug)]
+pub(super) struct Outlets {
+    pub(super) acks: mpsc::Sender<(Ack, Acknowledgement)>,
+    pub(super) dead_letters: DeadLetters,
+}
+
+/// The task that feeds a sink.
+pub(super) struct Feed {
+    sink: Arc<Sink>,
+    batching: Batching,
+    topic: String,
+    age: AgeLimit,
+    clock: Clock,
+    outlets: Outlets,
+    metrics: SinkMetrics,
+    intake: Intake,
+    lanes: Lanes,
+    /// Messages that are not done with, by sequence; without an acknowledgement handle when they
+    /// were read straight from the stream.
+    outstanding: HashMap<u64, Option<Ack>>,
+    last_sequence: u64,
+    delivering: JoinSet<(Batch, Result<(), DeliverError>)>,
+    retrying: Vec<(Instant, Batch)>,
+    is_failing: bool,
+    refusals: (Option<Instant>, u32),
+}
+
+/// What happens next.
+enum Event {
+    Arrived(Incoming),
+    ConsumerEnded,
+    Tried(Batch, Result<(), DeliverError>),
+    TryDied,
+    BatchDue,
+    ProgressDue,
+    SilenceDue,
+    Stopped,
+}
+
+impl Feed {
+    pub(super) fn new(
+        sink: Arc<Sink>,
+        topic: String,
+        age: AgeLimit,
+        clock: Clock,
+        outlets: Outlets,
+        metrics: &Metrics,
+    ) -> Self {
+        let metrics = metrics.of(sink.name());
+        Self {
+            batching: sink.batching(),
+            intake: Intake::new(age, clock.clone(), metrics.clone()),
+            sink,
+            topic,
+            age,
+            clock,
+            outlets,
+            metrics,
+            lanes: Lanes::default(),
+            outstanding: HashMap::new(),
+            last_sequence: 0,
+            delivering: JoinSet::new(),
+            retrying: Vec::new(),
+            is_failing: false,
+            refusals: (None, 0),
+        }
+    }
+
+    /// Feeds the sink until `stop`; then finishes what is under way and releases the rest.
+    pub(super) async fn run(
+        mut self,
+        mut incoming: mpsc::Receiver<Incoming>,
+        stop: CancellationToken,
+    ) -> Ending {
+        let mut progress = ticks(Consumer::ACK_WAIT / 3);
+        let mut silence = ticks(self.silence_check());
+        loop {
+            let event = self.next(&mut incoming, &mut progress, &mut silence, &stop).await;
+            match event {
+                Event::Arrived(message) => self.arrived(message),
+                Event::Tried(batch, result) => self.tried(batch, result),
+                Event::TryDied => return Ending::Unclean,
+                Event::BatchDue => {}
+                Event::ProgressDue => self.tell_progress(),
+                Event::SilenceDue => self.look_for_silence(),
+                Event::Stopped | Event::ConsumerEnded => break,
+            }
+            self.dispatch();
+            self.metrics.waiting(self.lanes.bytes(), self.lanes.messages());
+            self.metrics.targets(self.intake.targets());
+        }
+        self.finish().await
+    }
+
+    async fn next(
+        &mut self,
+        incoming: &mut mpsc::Receiver<Incoming>,
+        progress: &mut Interval,
+        silence: &mut Interval,
+        stop: &CancellationToken,
+    ) -> Event {
+        let has_room = self.lanes.bytes() < WAITING_BYTES_MAX
+            && self.lanes.messages() < WAITING_MESSAGES_MAX;
+        let due = self.next_batch_due();
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => Event::Stopped,
+            Some(tried) = self.delivering.join_next() => match tried {
+                Ok((batch, result)) => Event::Tried(batch, result),
+                Err(_panic) => Event::TryDied,
+            },
+            _ = progress.tick() => Event::ProgressDue,
+            _ = silence.tick() => Event::SilenceDue,
+            () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                Event::BatchDue
+            }
+            message = incoming.recv(), if has_room => {
+                message.map_or(Event::ConsumerEnded, Event::Arrived)
+            }
+        }
+    }
+
+    /// Takes in one message.
+    fn arrived(&mut self, message: Incoming) {
+        if message.phase == Phase::Primed {
+            self.last_sequence = self.last_sequence.max(message.sequence);
+            self.prime(&message);
+            return;
+        }
+        if let Some(known) = self.outstanding.get_mut(&message.sequence) {
+            // Delivered again while we work on it: the newer handle is the one that counts.
+            if message.ack.is_some() {
+                *known = message.ack;
+            }
+            return;
+        }
+        if message.sequence <= self.last_sequence {
+            self.metrics.redelivered.inc();
+            self.acknowledge(message.ack, Acknowledgement::Finished);
+            return;
+        }
+        self.last_sequence = message.sequence;
+        match Subject::parse(&message.subject, &self.topic) {
+            Ok(subject) => {
+                self.outstanding.insert(message.sequence, message.ack);
+                let work = Message {
+                    sequence: message.sequence,
+                    subject: message.subject,
+                    kind: subject.kind,
+                    headers: message.headers,
+                    payload: message.payload,
+                    stored_ms: message.stored_ms,
+                };
+                self.lanes.push(&subject.lane, Work::Message(work));
+            }
+            Err(error) => {
+                self.metrics.invalid("subject", "");
+                self.bury(&message.subject, message.sequence, "subject", &error, &message.payload);
+                self.acknowledge(message.ack, Acknowledgement::Terminated);
+            }
+        }
+    }
+
+    /// Learns from a message that was dealt with in an earlier life.
+    fn prime(&mut self, message: &Incoming) {
+        let Ok(subject) = Subject::parse(&message.subject, &self.topic) else {
+            return;
+        };
+        let read = self.intake.read(
+            &subject,
+            message.headers.as_ref(),
+            &message.payload,
+            message.stored_ms,
+        );
+        for record in read.unwrap_or_default() {
+            if let Record::Scrape(scrape) = record {
+                self.intake.note(&subject.lane, &scrape);
+                self.sink.prime(&subject.lane.publisher, &scrape);
+            }
+        }
+    }
+
+    /// Starts as many batches as may be under way.
+    fn dispatch(&mut self) {
+        let now = Instant::now();
+        let mut waiting = std::mem::take(&mut self.retrying);
+        for (due, batch) in waiting.drain(..) {
+            if due <= now && self.delivering.len() < self.batching.concurrency {
+                self.start(batch);
+            } else {
+                self.retrying.push((due, batch));
+            }
+        }
+        while self.may_gather() && self.next_batch_due().is_some_and(|due| due <= now) {
+            let batch = self.gather();
+            if batch.is_pending() {
+                self.start(batch);
+            } else {
+                self.done(batch);
+            }
+        }
+    }
+
+    /// Tells whether a new batch may be put together.
+    fn may_gather(&self) -> bool {
+        // Where lanes share a request, one batch finds out for all whether the sink is back.
+        let is_blocked = if self.sink.shares_requests() {
+            !self.retrying.is_empty()
+        } else {
+            self.retrying.len() >= RETRYING_MAX
+        };
+        !is_blocked && self.delivering.len() < self.batching.concurrency
+    }
+
+    fn next_batch_due(&self) -> Option<Instant> {
+        if self.delivering.len() >= self.batching.concurrency {
+            return None;
+        }
+        let retry = self.retrying.iter().map(|(due, _)| *due).min();
+        let fresh = if self.may_gather() { self.lanes.ready_since() } else { None };
+        let fresh = fresh.map(|since| since + self.batching.linger);
+        [retry, fresh].into_iter().flatten().min()
+    }
+
+    /// Puts a batch together from the lanes that wait longest.
+    fn gather(&mut self) -> Batch {
+        let mut batch = Batch::new(&self.batching);
+        let lanes_max = if self.sink.shares_requests() { LANES_PER_BATCH_MAX } else { 1 };
+        while batch.lanes.len() < lanes_max && batch.text_bytes < self.batching.text_bytes_max {
+            let Some(lane) = self.lanes.take() else {
+                break;
+            };
+            while batch.text_bytes < self.batching.text_bytes_max {
+                match self.lanes.next(&lane) {
+                    Some(Work::Message(message)) => self.decode(&lane, message, &mut batch),
+                    Some(Work::Silent(silent)) => self.intake.expire(&silent, &mut batch),
+                    None => break,
+                }
+            }
+            batch.lanes.push(lane);
+        }
+        batch
+    }
+
+    fn decode(&mut self, lane: &LaneId, message: Message, batch: &mut Batch) {
+        let subject = Subject { lane: lane.clone(), kind: message.kind };
+        let headers = message.headers.as_ref();
+        match self.intake.read(&subject, headers, &message.payload, message.stored_ms) {
+            Ok(records) => {
+                batch.sequences.push(message.sequence);
+                for record in records {
+                    self.intake.admit(lane, record, message.stored_ms, batch);
+                }
+            }
+            Err(error) => {
+                self.metrics.invalid(error.reason(), &lane.publisher);
+                let (sequence, payload) = (message.sequence, &message.payload);
+                self.bury(&message.subject, sequence, error.reason(), &error, payload);
+                self.finished(sequence, Acknowledgement::Terminated);
+            }
+        }
+    }
+
+    fn start(&mut self, mut batch: Batch) {
+        for publisher in batch.drop_aged(self.age, self.clock.now_ms()) {
+            self.metrics.dropped(DropReason::MaxAge, &publisher);
+        }
+        let sink = Arc::clone(&self.sink);
+        self.delivering.spawn(async move {
+            let result = batch.deliver(&sink).await;
+            (batch, result)
+        });
+    }
+
+    /// Deals with what came of a try.
+    fn tried(&mut self, mut batch: Batch, result: Result<(), DeliverError>) {
+        match result {
+            Ok(()) => {
+                if self.is_failing {
+                    info!(sink = self.sink.name(), "the sink takes deliveries again");
+                    self.is_failing = false;
+                }
+                self.done(batch);
+            }
+            Err(error) => {
+                self.metrics.retries.inc();
+                let retry = match error.retry() {
+                    // What will never work is marked as refused, so there is always a next try.
+                    Retry::No => Retry::Yes,
+                    retry => retry,
+                };
+                let delay = batch.backoff.next(retry);
+                let delay_seconds = delay.as_secs_f64();
+                let (sink, error) = (self.sink.name(), chain(&error));
+                if self.is_failing {
+                    debug!(sink, error, delay_seconds, "the sink still cannot take a delivery");
+                } else {
+                    warn!(sink, error, delay_seconds, "the sink cannot take a delivery; its lanes wait");
+                    self.is_failing = true;
+                }
+                self.retrying.push((Instant::now() + delay, batch));
+            }
+        }
+    }
+
+    /// Counts and acknowledges a batch of which nothing is left to do.
+    fn done(&mut self, batch: Batch) {
+        let mut refused = Vec::new();
+        for (delivery, age) in batch.received(self.clock.now_ms()) {
+            match &delivery.state {
+                State::Delivered => self.metrics.delivered(&delivery.publisher, age),
+                State::Rejected { reason, detail } => {
+                    self.metrics.rejected(reason, delivery.scrape.target.job());
+                    refused.push((delivery, *reason, detail.as_str()));
+                }
+                // Counted when it was dropped.
+                State::Dropped | State::Pending => {}
+            }
+        }
+        for (delivery, reason, detail) in refused {
+            self.log_refusal(&delivery.scrape.target, reason, detail);
+            // Repetitions are refused as such; there is nothing in them to keep.
+            if !matches!(reason, "out_of_order" | "duplicate") {
+                self.bury_refused(&batch, delivery, reason, detail);
+            }
+        }
+        for sequence in batch.sequences {
+            self.finished(sequence, Acknowledgement::Finished);
+        }
+        for lane in &batch.lanes {
+            self.lanes.release(lane);
+        }
+    }
+
+    fn finished(&mut self, sequence: u64, acknowledgement: Acknowledgement) {
+        let ack = self.outstanding.remove(&sequence).flatten();
+        self.acknowledge(ack, acknowledgement);
+    }
+
+    fn acknowledge(&self, ack: Option<Ack>, acknowledgement: Acknowledgement) {
+        if let Some(ack) = ack
+            && self.outlets.acks.try_send((ack, acknowledgement)).is_err()
+        {
+            debug!(sink = self.sink.name(), "no room for an acknowledgement");
+        }
+    }
+
+    fn tell_progress(&self) {
+        for ack in self.outstanding.values().flatten() {
+            self.acknowledge(Some(ack.clone()), Acknowledgement::InProgress);
+        }
+    }
+
+    /// How often to look for targets that nothing was heard of.
+    fn silence_check(&self) -> Duration {
+        let max_age = self.age.max().unwrap_or(Duration::from_secs(3600));
+        (max_age / 4).clamp(Duration::from_millis(250), Duration::from_secs(30))
+    }
+
+    fn look_for_silence(&mut self) {
+        for (lane, silent) in self.intake.take_silent() {
+            self.lanes.push(&lane, Work::Silent(silent));
+        }
+    }
+
+    fn log_refusal(&mut self, target: &Labels, reason: &str, detail: &str) {
+        let (job, instance) = (target.job(), target.instance());
+        let now = Instant::now();
+        let (begin, logged) = &mut self.refusals;
+        if begin.is_none_or(|begin| now.duration_since(begin) > REFUSAL_PERIOD) {
+            (*begin, *logged) = (Some(now), 0);
+        }
+        *logged += 1;
+        let sink = self.sink.name();
+        if *logged <= REFUSALS_LOGGED_MAX {
+            warn!(sink, job, instance, reason, detail, "the sink refuses a scrape for good");
+        } else {
+            debug!(sink, job, instance, reason, detail, "the sink refuses a scrape for good");
+        }
+    }
+
+    fn bury(
+        &self,
+        subject: &str,
+        sequence: u64,
+        reason: &'static str,
+        error: &dyn std::error::Error,
+        payload: &bytes::Bytes,
+    ) {
+        let address = subject.strip_prefix(&self.topic).unwrap_or(subject);
+        warn!(subject, sequence, reason, error = chain(error), "a message is invalid");
+        self.outlets.dead_letters.put(DeadLetter {
+            address: address.trim_start_matches('.').to_owned(),
+            sequence,
+            part: String::new(),
+            reason,
+            detail: chain(error),
+            sink: None,
+            payload: payload.clone(),
+        });
+    }
+
+    fn bury_refused(&self, batch: &Batch, delivery: &Delivery, reason: &'static str, detail: &str) {
+        let scrape = delivery.scrape.as_ref().clone();
+        let (target, time_ms) = (scrape.target.stable_hash(), scrape.time_ms);
+        let header = Header { epoch: 0, number: 1, base: 1 };
+        let payload = wire::encode(&header, &[Record::Scrape(scrape)]);
+        let lane = batch.lanes.iter().find(|lane| lane.publisher == delivery.publisher);
+        let Some(lane) = lane.cloned() else {
+            return;
+        };
+        self.outlets.dead_letters.put(DeadLetter {
+            address: Subject { lane, kind: Kind::Key }.address(),
+            sequence: batch.sequences.first().copied().unwrap_or(0),
+            part: format!("{}/{target:016x}/{time_ms}", self.sink.name()),
+            reason,
+            detail: detail.to_owned(),
+            sink: Some(self.sink.name().to_owned()),
+            payload: payload.into(),
+        });
+    }
+
+    /// Waits a little for what is under way; what is not done stays in the stream.
+    async fn finish(mut self) -> Ending {
+        let deadline = Instant::now() + FINISH_TIMEOUT;
+        let mut ending = Ending::Clean;
+        while !self.delivering.is_empty() {
+            match tokio::time::timeout_at(deadline, self.delivering.join_next()).await {
+                Ok(Some(Ok((batch, Ok(()))))) => self.done(batch),
+                // It failed: it is released, as everything that still waits.
+                Ok(Some(Ok((_, Err(_))))) | Ok(None) => {}
+                Ok(Some(Err(_))) | Err(_) => {
+                    ending = Ending::Unclean;
+                    self.delivering.abort_all();
+                    break;
+                }
+            }
+        }
+        let released = self.outstanding.len();
+        info!(sink = self.sink.name(), released, "stopped delivering");
+        ending
+    }
+}
+
+fn ticks(period: Duration) -> Interval {
+    let mut ticks = tokio::time::interval_at(Instant::now() + period, period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}

@@ -1,0 +1,279 @@
+//! The life of a program: start, signals, end.
+//!
+//! In: command-line options and the part to run. Out: an exit code. The steps stand in order in
+//! [`run`]: read the configuration, begin to log, write the process id, open our own pages, run
+//! the part until it is told to stop, say how it ended.
+
+use std::fmt;
+use std::future::Future;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::admin::{self, Admin, AdminError};
+use crate::clock::Clock;
+use crate::config::{Config, LoadError, Loaded, Role};
+use crate::telemetry::{self, Level, LogError, LogHandle, Metrics, chain};
+use crate::tls;
+
+/// After a second signal, or this long after the first, the program ends as it is.
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How a part ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Everything was handed over.
+    Clean,
+    /// Something was left behind, and counted.
+    Unclean,
+}
+
+/// Options of every program.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Options {
+    /// Configuration file
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+    /// Log at debug level, whatever the file says
+    #[arg(long, global = true)]
+    pub debug: bool,
+    /// Write the process id to a file
+    #[arg(long, value_name = "FILE", global = true)]
+    pub pid: Option<PathBuf>,
+}
+
+/// Exit code of a program that could not start or had to end.
+pub const EXIT_FAILED: u8 = 1;
+
+/// Exit code of a command line that makes no sense, and of a file that cannot be read.
+pub const EXIT_USAGE: u8 = 2;
+
+/// Why a program could not start, or had to end.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// There is no `--config`.
+    #[error("no configuration file; name it with --config FILE")]
+    NoConfig,
+    /// The runtime cannot be started.
+    #[error("cannot start the runtime")]
+    Runtime(#[source] io::Error),
+    /// The configuration is not good; the problems speak for themselves.
+    #[error(transparent)]
+    Config(#[from] LoadError),
+    /// Logs cannot be written.
+    #[error("cannot begin to log")]
+    Log(#[from] LogError),
+    /// The process id cannot be written.
+    #[error("cannot write the process id to `{}`", path.display())]
+    Pid {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// Our own pages cannot be served.
+    #[error("cannot serve our own pages")]
+    Admin(#[from] AdminError),
+    /// Signals cannot be received.
+    #[error("cannot receive signals")]
+    Signal(#[source] io::Error),
+    /// The part itself failed.
+    #[error("cannot run")]
+    Part(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// What a part gets to run with.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The checked configuration.
+    pub config: Config,
+    /// Where it registers its metrics.
+    pub metrics: Metrics,
+    /// The wall clock.
+    pub clock: Clock,
+    /// Told when to stop.
+    pub stop: CancellationToken,
+    /// Told whether the part is ready to work.
+    pub ready: admin::Readiness,
+}
+
+/// Runs one part from start to end on a runtime of its own.
+pub fn run<F, E>(
+    role: Role,
+    options: &Options,
+    part: impl FnOnce(Context) -> F,
+) -> Result<Ending, ServiceError>
+where
+    F: Future<Output = Result<Ending, E>>,
+    E: std::error::Error + Send + Sync + 'static,
+{
+    tls::install_provider();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(ServiceError::Runtime)?;
+    runtime.block_on(live(role, options, part))
+}
+
+async fn live<F, E>(
+    role: Role,
+    options: &Options,
+    part: impl FnOnce(Context) -> F,
+) -> Result<Ending, ServiceError>
+where
+    F: Future<Output = Result<Ending, E>>,
+    E: std::error::Error + Send + Sync + 'static,
+{
+    let file = options.config.as_deref().ok_or(ServiceError::NoConfig)?;
+    let Loaded { mut config, warnings } = Config::load(file)?;
+    config.require(role).map_err(LoadError::Problems)?;
+    if options.debug {
+        config.log.level = Level::Debug;
+    }
+    let log = telemetry::init_log(&config.log)?;
+    let version = env!("CARGO_PKG_VERSION");
+    info!(version, config = %file.display(), identity = %config.identity, "{role} starts");
+    for warning in &warnings {
+        warn!("{warning}");
+    }
+    let pid = options.pid.as_deref().map(PidFile::write).transpose()?;
+
+    let context = Context {
+        metrics: Metrics::new(),
+        clock: Clock::system(),
+        stop: CancellationToken::new(),
+        ready: admin::Readiness::default(),
+        config,
+    };
+    let signals = Signals::open().map_err(ServiceError::Signal)?;
+    let (stop, abort) = (context.stop.clone(), CancellationToken::new());
+    tokio::spawn(signals.watch(stop.clone(), abort.clone(), log));
+    let pages = match context.config.admin {
+        None => None,
+        Some(settings) => {
+            let (metrics, ready) = (context.metrics.clone(), context.ready.clone());
+            Some(tokio::spawn(Admin::open(settings, metrics, ready)?.run(stop.clone())))
+        }
+    };
+
+    let running = part(context);
+    let result = abort.run_until_cancelled(running).await;
+    stop.cancel();
+    if let Some(pages) = pages {
+        drop(pages.await);
+    }
+    drop(pid);
+    match result {
+        Some(Ok(Ending::Clean)) => {
+            info!("{role} stopped; clean");
+            Ok(Ending::Clean)
+        }
+        Some(Ok(Ending::Unclean)) => {
+            warn!("{role} stopped; not clean");
+            Ok(Ending::Unclean)
+        }
+        None => {
+            error!("{role} was told to stop at once; not clean");
+            Ok(Ending::Unclean)
+        }
+        Some(Err(error)) => {
+            error!(error = chain(&error), "{role} cannot go on");
+            Err(ServiceError::Part(Box::new(error)))
+        }
+    }
+}
+
+/// Says on standard error why a program ended, if it is a failure, and returns its exit code.
+pub fn exit_code(result: Result<Ending, ServiceError>) -> ExitCode {
+    match result {
+        Ok(Ending::Clean | Ending::Unclean) => ExitCode::SUCCESS,
+        Err(error) => {
+            let code = match &error {
+                ServiceError::NoConfig => EXIT_USAGE,
+                _ => EXIT_FAILED,
+            };
+            // There is nobody left to tell when this fails.
+            drop(writeln!(io::stderr(), "{}", chain(&error)));
+            ExitCode::from(code)
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Poller => "poller",
+            Self::Receiver => "receiver",
+        })
+    }
+}
+
+/// The signals that a program knows.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn open() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Stops at the first request to end, aborts at the second one or when stopping takes too long.
+    async fn watch(mut self, stop: CancellationToken, abort: CancellationToken, log: LogHandle) {
+        loop {
+            let request = tokio::select! {
+                _ = self.hangup.recv() => {
+                    match log.reopen() {
+                        Ok(()) => info!("log file opened again"),
+                        Err(error) => error!(error = chain(&error), "cannot reopen the log file"),
+                    }
+                    continue;
+                }
+                _ = self.interrupt.recv() => "interrupt",
+                _ = self.terminate.recv() => "terminate",
+                () = overdue(&stop) => "overdue",
+            };
+            if stop.is_cancelled() {
+                abort.cancel();
+                return;
+            }
+            info!(signal = request, "stopping");
+            stop.cancel();
+        }
+    }
+}
+
+/// Returns when stopping has taken too long; never before it has begun.
+async fn overdue(stop: &CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(STOP_TIMEOUT).await;
+}
+
+/// A file with our process id, removed at the end.
+struct PidFile(PathBuf);
+
+impl PidFile {
+    fn write(path: &Path) -> Result<Self, ServiceError> {
+        std::fs::write(path, std::process::id().to_string())
+            .map_err(|source| ServiceError::Pid { path: path.to_owned(), source })?;
+        Ok(Self(path.to_owned()))
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        // It may be gone already; then there is nothing to remove.
+        drop(std::fs::remove_file(&self.0));
+    }
+}

@@ -1,0 +1,14 @@
+//! Sinks against real servers, and against a scripted one that fails on demand.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test ends where something is wrong"
+)]
+
+mod failing_endpoint;
+mod failing_gateway;
+mod pushgateway;
+mod remote_write;
+mod scripted;
+mod support;

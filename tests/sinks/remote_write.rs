@@ -1,0 +1,227 @@
+//! Remote write to a real Prometheus and a real `VictoriaMetrics`.
+
+use std::collections::BTreeMap;
+
+use prometheus_streams::model::{Labels, Outcome};
+use prometheus_streams::sink::remote_write::RemoteWrite;
+
+use crate::support::{
+    Server, assert_same, delivery, endpoint_settings, exposed, failed, get, now_ms, series_of,
+    states, wait_for,
+};
+
+const VALUES: &str = "v{n=\"1\"} 0.1\nv{n=\"2\"} 1e300\nv{n=\"3\"} 5e-324\nv{n=\"4\"} -0\n\
+    v{n=\"5\"} 123456789.12345679\nv{n=\"6\"} +Inf\nv{n=\"7\"} -Inf\nv{n=\"8\"} NaN\n\
+    v{n=\"9\"} 9007199254740993\nv{n=\"10\"} 1.7976931348623157e308\nv{n=\"\\\\ \\n \\\" ä\"} 1\n";
+
+const TARGET: [(&str, &str); 2] = [("job", "job/1"), ("instance", "i")];
+
+fn prometheus_sink(server: &Server) -> RemoteWrite {
+    let url = server.url.join("api/v1/write").unwrap();
+    RemoteWrite::build(endpoint_settings(url)).unwrap()
+}
+
+fn series(text: &str) -> BTreeMap<String, f64> {
+    series_of(text, &TARGET)
+}
+
+#[tokio::test]
+async fn prometheus_stores_what_was_exposed() {
+    let Some(server) = Server::prometheus().await else {
+        return;
+    };
+    let sink = prometheus_sink(&server);
+    let time = now_ms();
+    let mut batch = [exposed("i", time, VALUES)];
+    sink.deliver(&mut batch).await.unwrap();
+    assert_eq!(states(&batch), ["delivered"]);
+    assert_same(&server.query("v", time).await, &series(VALUES));
+    let about = server.query("{__name__=~\"up|scrape_.*\"}", time).await;
+    let expected = "up 1\nscrape_duration_seconds 0.25\nscrape_samples_scraped 11\n\
+        scrape_samples_post_metric_relabeling 11\nscrape_series_added 11\n";
+    assert_same(&about, &series(expected));
+}
+
+#[tokio::test]
+async fn a_whole_page_arrives_in_prometheus() {
+    let Some(server) = Server::prometheus().await else {
+        return;
+    };
+    let (_, page) = get(&server.url, "/metrics").await.unwrap();
+    let expected = series(&page);
+    assert!(expected.len() > 200);
+    let time = now_ms();
+    let mut batch = [exposed("i", time, &page)];
+    prometheus_sink(&server).deliver(&mut batch).await.unwrap();
+    assert_eq!(states(&batch), ["delivered"]);
+    let mut stored = server.query("{job=\"job/1\"}", time).await;
+    let is_report = |name: &str| name.contains("__name__=scrape_") || name.contains("__name__=up ");
+    stored.retain(|name, _| !is_report(name));
+    assert_same(&stored, &expected);
+}
+
+#[tokio::test]
+async fn series_end_where_they_vanish_fail_and_are_gone() {
+    let Some(server) = Server::prometheus().await else {
+        return;
+    };
+    let sink = prometheus_sink(&server);
+    let start = now_ms() - 60_000;
+    let at = |second: i64| start + second * 1000;
+    let mut batch = [
+        exposed("i", at(0), "a 1\nb 1\nc 5\n"),
+        exposed("i", at(10), "a 2\nc 5\n"),
+    ];
+    sink.deliver(&mut batch).await.unwrap();
+    let both = "{__name__=~\"a|b|c\"}";
+    assert_same(&server.query(both, at(9)).await, &series("a 1\nb 1\nc 5\n"));
+    assert_same(&server.query(both, at(10)).await, &series("a 2\nc 5\n"));
+
+    let mut batch = [failed("i", at(20))];
+    sink.deliver(&mut batch).await.unwrap();
+    assert_same(&server.query(both, at(20)).await, &BTreeMap::new());
+    assert_same(&server.query("up", at(20)).await, &series("up 0\n"));
+    let samples = server.query("scrape_samples_scraped", at(20)).await;
+    assert_same(&samples, &series("scrape_samples_scraped 0\n"));
+
+    let mut batch = [exposed("i", at(30), "a 3\n")];
+    sink.deliver(&mut batch).await.unwrap();
+    assert_same(
+        &server
+            .query("{job=\"job/1\",__name__=~\"a|up\"}", at(30))
+            .await,
+        &series("a 3\nup 1\n"),
+    );
+
+    let mut batch = [delivery("i", at(40), Outcome::Gone)];
+    sink.deliver(&mut batch).await.unwrap();
+    assert_eq!(states(&batch), ["delivered"]);
+    assert_same(
+        &server.query("{job=\"job/1\"}", at(40)).await,
+        &BTreeMap::new(),
+    );
+    assert_same(&server.query("up", at(39)).await, &series("up 1\n"));
+}
+
+#[tokio::test]
+async fn prometheus_refuses_only_what_is_out_of_order() {
+    let Some(server) = Server::prometheus().await else {
+        return;
+    };
+    let sink = prometheus_sink(&server);
+    let time = now_ms();
+    let mut batch = [exposed("i", time, "a 1\n")];
+    sink.deliver(&mut batch).await.unwrap();
+    let mut batch = [
+        exposed("k", time, "a 2\n"),
+        exposed("i", time - 5000, "a 3\n"),
+        exposed("i", time, "a 4\n"),
+        exposed("l", time + 1, "a 5\n"),
+        exposed("i", time + 1, "a 6\n"),
+    ];
+    sink.deliver(&mut batch).await.unwrap();
+    assert_eq!(
+        states(&batch),
+        [
+            "delivered",
+            "out_of_order",
+            "duplicate",
+            "delivered",
+            "delivered"
+        ],
+        "{batch:?}"
+    );
+    let mut expected = series_of("a 2\n", &[("job", "job/1"), ("instance", "k")]);
+    expected.extend(series_of("a 5\n", &[("job", "job/1"), ("instance", "l")]));
+    expected.extend(series("a 6\n"));
+    assert_same(&server.query("a", time + 1).await, &expected);
+    assert_same(
+        &server.query("a{instance=\"i\"}", time).await,
+        &series("a 1\n"),
+    );
+}
+
+#[tokio::test]
+async fn the_same_scrape_twice_is_taken_twice() {
+    let Some(server) = Server::prometheus().await else {
+        return;
+    };
+    let time = now_ms();
+    for _ in 0..2 {
+        // A new life each time, which remembers nothing.
+        let sink = prometheus_sink(&server);
+        let mut batch = [exposed("i", time, "a NaN\nb 1\n")];
+        sink.deliver(&mut batch).await.unwrap();
+        assert_eq!(states(&batch), ["delivered"]);
+    }
+}
+
+#[tokio::test]
+async fn labels_that_conflict_are_exported() {
+    let Some(server) = Server::prometheus().await else {
+        return;
+    };
+    let mut settings = endpoint_settings(server.url.join("api/v1/write").unwrap());
+    settings.publisher_label = true;
+    settings.external_labels = Labels::new([("region", "eu"), ("zone", "far")]);
+    let sink = RemoteWrite::build(settings).unwrap();
+    let time = now_ms();
+    let mut batch = [exposed(
+        "i",
+        time,
+        "a{job=\"mine\",zone=\"near\",publisher=\"p\",empty=\"\"} 1\n",
+    )];
+    sink.deliver(&mut batch).await.unwrap();
+    let added = [
+        ("job", "job/1"),
+        ("instance", "i"),
+        ("publisher", "site"),
+        ("exported_job", "mine"),
+        ("exported_publisher", "p"),
+        ("region", "eu"),
+        ("zone", "near"),
+    ];
+    assert_same(&server.query("a", time).await, &series_of("a 1\n", &added));
+    let up = [
+        ("job", "job/1"),
+        ("instance", "i"),
+        ("publisher", "site"),
+        ("region", "eu"),
+        ("zone", "far"),
+    ];
+    assert_same(&server.query("up", time).await, &series_of("up 1\n", &up));
+}
+
+#[tokio::test]
+async fn victoria_metrics_stores_what_was_exposed() {
+    let Some(server) = Server::victoria_metrics().await else {
+        return;
+    };
+    let sink = prometheus_sink(&server);
+    let start = now_ms() - 60_000;
+    // Values that its decimal storage holds exactly.
+    let text = "a{x=\"ä\"} 0.1\na{x=\"2\"} 1234567.875\na{x=\"3\"} +Inf\nb 7\n";
+    let mut batch = [
+        exposed("i", start, text),
+        exposed("i", start + 10_000, "b 8\n"),
+    ];
+    sink.deliver(&mut batch).await.unwrap();
+    assert_eq!(states(&batch), ["delivered"; 2]);
+    wait_for("the last sample", async || {
+        get(&server.url, "/internal/force_flush").await?;
+        let found = server.query("b", start + 10_000).await;
+        (found.values().copied().collect::<Vec<_>>() == [8.0]).then_some(())
+    })
+    .await;
+    let all = "{__name__=~\"a|b\"}";
+    assert_same(&server.query(all, start).await, &series(text));
+    assert_same(&server.query(all, start + 10_000).await, &series("b 8\n"));
+    let mut batch = [failed("i", start + 20_000)];
+    sink.deliver(&mut batch).await.unwrap();
+    wait_for("the stale markers", async || {
+        get(&server.url, "/internal/force_flush").await?;
+        let found = server.query("{__name__=~\"a|b|up\"}", start + 20_000).await;
+        (found.values().copied().collect::<Vec<_>>() == [0.0]).then_some(())
+    })
+    .await;
+}
