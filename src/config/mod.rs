@@ -1,12 +1,47 @@
-//! The configuration file.
+//! The configuration file: from YAML text to each part's own `Settings`.
+//!
+//! In: one YAML file, for both roles. Out: a [`Config`] in which nothing needs to be checked again,
+//! with warnings, or every problem of the file at once, each with its line, its column and what
+//! would be right. This module alone knows YAML, the keys and their defaults. It reads no other
+//! file, opens no connection, and never shows the value of a secret or of a URL.
+//!
+//! `yaml` makes a tree with positions, `block` reads typed values out of it, `keys` lists what may
+//! stand where; `top`, `stream`, `tls`, `http`, `sinks` and `jobs` read the blocks of these names.
 
+mod block;
+mod http;
+mod jobs;
+mod keys;
+mod problem;
+mod sinks;
+mod stream;
+mod tls;
+mod top;
+mod values;
+mod yaml;
+
+pub use keys::known_keys;
+pub use problem::{Problem, Problems, render};
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use problem::{Place, Position, Report};
+
 use crate::{admin, bus, scrape, sink, telemetry};
+
+/// The largest file: room for 100,000 targets with long addresses, and no more than a moment's
+/// work to read.
+pub const FILE_BYTES_MAX: usize = 16 << 20;
 
 /// A checked configuration: nothing in it needs to be checked again.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// The file that it was read from, as it was named to us.
+    pub file: Arc<str>,
     /// The name of this site, or of this receiver.
     pub identity: String,
     /// Logs.
@@ -15,7 +50,7 @@ pub struct Config {
     pub admin: Option<admin::Settings>,
     /// What is older is not delivered; `None`: no limit.
     pub max_age: Option<Duration>,
-    /// What the poller scrapes.
+    /// What the poller scrapes, its own pages among it.
     pub scrape: scrape::Settings,
     /// Where the poller publishes.
     pub poller_stream: Option<bus::Settings>,
@@ -25,4 +60,160 @@ pub struct Config {
     pub push_gateway: Option<sink::pushgateway::Settings>,
     /// Where the receiver writes.
     pub remote_write: Vec<sink::remote_write::Settings>,
+}
+
+/// A configuration and what its author should know about it.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// What was read.
+    pub config: Config,
+    /// What is accepted but has no effect, or another one than its author may believe.
+    pub warnings: Vec<Problem>,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file cannot be read.
+    #[error("cannot read `{}`", path.display())]
+    CannotRead {
+        /// Its path.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// The file can be read, but is wrong.
+    #[error(transparent)]
+    Problems(#[from] Problems),
+}
+
+/// What a configuration is to be used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Scraping and publishing.
+    Poller,
+    /// Reading and delivering.
+    Receiver,
+}
+
+impl Config {
+    /// Reads a file.
+    pub fn load(path: &Path) -> Result<Loaded, LoadError> {
+        let cannot_read = |source| LoadError::CannotRead {
+            path: path.to_owned(),
+            source,
+        };
+        let mut bytes = Vec::new();
+        // One byte more than allowed tells a file that is too large from one that just fits.
+        let limit = u64::try_from(FILE_BYTES_MAX)
+            .unwrap_or(u64::MAX)
+            .saturating_add(1);
+        let file = File::open(path).map_err(cannot_read)?;
+        file.take(limit)
+            .read_to_end(&mut bytes)
+            .map_err(cannot_read)?;
+        let name = path.to_string_lossy();
+        match std::str::from_utf8(&bytes) {
+            // Bytes that are cut at the limit are reported as too many, not as bad text.
+            _ if bytes.len() > FILE_BYTES_MAX => Err(too_large(&name).into()),
+            Ok(text) => Ok(check(text, &name)?),
+            Err(error) => {
+                let good = bytes.get(..error.valid_up_to()).unwrap_or_default();
+                Err(not_utf8(&name, good).into())
+            }
+        }
+    }
+
+    /// Checks that there is all that a role needs.
+    pub fn require(&self, role: Role) -> Result<(), Problems> {
+        let mut report = Report::new(&self.file);
+        let mut need = |is_there: bool, what: &str, remedy: &str| {
+            if !is_there {
+                report.problem(&Place::root(), what, remedy);
+            }
+        };
+        match role {
+            Role::Poller => {
+                let is_own = |target| jobs::is_own(target, self.admin.as_ref());
+                let has_target = !self.scrape.targets.iter().all(is_own);
+                need(
+                    self.poller_stream.is_some(),
+                    "a poller needs `poller_stream`",
+                    "add it, with `urls` of your NATS servers",
+                );
+                need(
+                    has_target,
+                    "a poller needs at least one job with a target",
+                    "add `jobs`, with `targets` of `name` and `url`",
+                );
+            }
+            Role::Receiver => {
+                need(
+                    self.receiver_stream.is_some(),
+                    "a receiver needs `receiver_stream`",
+                    "add it, with `urls` of your NATS servers",
+                );
+                need(
+                    self.push_gateway.is_some() || !self.remote_write.is_empty(),
+                    "a receiver needs somewhere to deliver to",
+                    "add `push_gateway` or `remote_write`",
+                );
+            }
+        }
+        report.finish().map(drop)
+    }
+}
+
+/// Reads the text of a file; `file` names it in problems, and relative paths start at its folder.
+pub fn check(text: &str, file: &str) -> Result<Loaded, Problems> {
+    if text.len() > FILE_BYTES_MAX {
+        return Err(too_large(file));
+    }
+    let mut report = Report::new(file);
+    let config =
+        yaml::parse(text, &mut report).and_then(|root| top::read(&root, file, &mut report));
+    let warnings = report.finish()?;
+    match config {
+        Some(config) => Ok(Loaded { config, warnings }),
+        // Whoever returns nothing has said why, but the type cannot know.
+        None => Err(problem_of_file(
+            file,
+            Position::START,
+            "the file cannot be used",
+            "rewrite it",
+        )),
+    }
+}
+
+fn too_large(file: &str) -> Problems {
+    let what = format!("the file is larger than {} MiB", FILE_BYTES_MAX >> 20);
+    problem_of_file(
+        file,
+        Position::START,
+        &what,
+        "share the targets among several pollers",
+    )
+}
+
+fn not_utf8(file: &str, good: &[u8]) -> Problems {
+    let good = String::from_utf8_lossy(good);
+    let line = good.matches('\n').count().saturating_add(1);
+    let column = good.rsplit('\n').next().unwrap_or_default().chars().count();
+    let clamp = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let at = Position {
+        line: clamp(line),
+        column: clamp(column).saturating_add(1),
+    };
+    problem_of_file(file, at, "the file is not UTF-8 text", "save it as UTF-8")
+}
+
+fn problem_of_file(file: &str, at: Position, what: &str, remedy: &str) -> Problems {
+    Problems::new(vec![Problem {
+        file: file.into(),
+        line: at.line,
+        column: at.column,
+        path: String::new(),
+        what: what.to_owned(),
+        remedy: remedy.to_owned(),
+    }])
 }

@@ -1,0 +1,284 @@
+//! Every key there is, by block: what the reader takes, what the documentation lists.
+
+/// The keys of one block.
+#[derive(Debug)]
+pub(super) struct Keys {
+    /// The block as the documentation calls it; `*` stands for a name that the operator chooses.
+    pub(super) block: &'static str,
+    pub(super) known: &'static [&'static str],
+    /// Keys that are right elsewhere or in Prometheus but not here, with what to do instead.
+    pub(super) foreign: &'static [(&'static str, &'static str)],
+}
+
+const UNSUPPORTED: &str = "it is not supported here; remove it";
+const NO_OTHER_ROUTE: &str = "requests go straight to the URL; remove it";
+
+pub(super) const TOP: Keys = Keys {
+    block: "",
+    known: &[
+        "identity",
+        "verbose",
+        "debug",
+        "logfile",
+        "scrape_interval",
+        "scrape_timeout",
+        "body_size_limit",
+        "max_age",
+        "monitor_port",
+        "monitor_address",
+        "external_labels",
+        "poller_stream",
+        "receiver_stream",
+        "push_gateway",
+        "remote_write",
+        "tls",
+        "management",
+        "jobs",
+    ],
+    foreign: &[
+        ("global", "write its keys at the top level of this file"),
+        (
+            "scrape_configs",
+            "it is not supported yet; list the targets under `jobs`",
+        ),
+        ("alerting", UNSUPPORTED),
+        ("rule_files", UNSUPPORTED),
+        ("remote_read", UNSUPPORTED),
+        (
+            "urls",
+            "write it under `poller_stream` or `receiver_stream`",
+        ),
+        ("targets", "write it under `jobs`, below the name of a job"),
+    ],
+};
+
+pub(super) const STREAM: Keys = Keys {
+    block: "poller_stream",
+    known: STREAM_KEYS,
+    foreign: STREAM_FOREIGN,
+};
+
+pub(super) const RECEIVER_STREAM: Keys = Keys {
+    block: "receiver_stream",
+    known: STREAM_KEYS,
+    foreign: STREAM_FOREIGN,
+};
+
+const STREAM_KEYS: &[&str] = &[
+    "urls",
+    "topic",
+    "client_id",
+    "cluster_id",
+    "stream",
+    "manage",
+    "max_age",
+    "replicas",
+    "storage",
+    "tls",
+    "user",
+    "password",
+    "password_file",
+    "token",
+    "token_file",
+    "nkey_file",
+    "credentials_file",
+];
+
+const STREAM_FOREIGN: &[(&str, &str)] = &[
+    ("url", "write `urls`"),
+    ("subject", "write `topic`"),
+    ("username", "write `user`"),
+    (
+        "nkey",
+        "put the seed into a file, and name it in `nkey_file`",
+    ),
+    (
+        "credentials",
+        "put them into a file, and name it in `credentials_file`",
+    ),
+];
+
+pub(super) const TLS: Keys = Keys {
+    block: "tls",
+    known: &[
+        "identity",
+        "scheme",
+        "ssl_dir",
+        "ca",
+        "cert",
+        "key",
+        "cache",
+        "server_name",
+        "insecure_skip_verify",
+        "min_version",
+    ],
+    foreign: &[
+        ("ca_file", "write `ca`"),
+        ("cert_file", "write `cert`"),
+        ("key_file", "write `key`"),
+    ],
+};
+
+pub(super) const PUSH_GATEWAY: Keys = Keys {
+    block: "push_gateway",
+    known: &[
+        "url",
+        "publisher_label",
+        "on_failure",
+        "timeout",
+        "concurrency",
+        "min_backoff",
+        "max_backoff",
+        "basic_auth",
+        "authorization",
+        "bearer_token",
+        "bearer_token_file",
+        "headers",
+        "tls_config",
+    ],
+    foreign: &[
+        ("remote_timeout", "write `timeout`"),
+        ("proxy_url", NO_OTHER_ROUTE),
+    ],
+};
+
+pub(super) const REMOTE_WRITE: Keys = Keys {
+    block: "remote_write",
+    known: &[
+        "url",
+        "name",
+        "remote_timeout",
+        "publisher_label",
+        "headers",
+        "basic_auth",
+        "authorization",
+        "bearer_token",
+        "bearer_token_file",
+        "tls_config",
+        "queue_config",
+    ],
+    foreign: &[
+        ("timeout", "write `remote_timeout`"),
+        ("external_labels", "write it at the top level"),
+        ("write_relabel_configs", UNSUPPORTED),
+        ("protobuf_message", "remote write 1.0 is sent; remove it"),
+        ("send_exemplars", UNSUPPORTED),
+        ("send_native_histograms", UNSUPPORTED),
+        ("metadata_config", UNSUPPORTED),
+        ("round_robin_dns", UNSUPPORTED),
+        ("oauth2", UNSUPPORTED),
+        ("sigv4", UNSUPPORTED),
+        ("azuread", UNSUPPORTED),
+        ("google_iam", UNSUPPORTED),
+        ("proxy_url", NO_OTHER_ROUTE),
+        ("no_proxy", NO_OTHER_ROUTE),
+        ("proxy_from_environment", NO_OTHER_ROUTE),
+        ("proxy_connect_header", NO_OTHER_ROUTE),
+        (
+            "follow_redirects",
+            "redirects are never followed; remove it",
+        ),
+        (
+            "enable_http2",
+            "HTTP/2 is used where the server offers it; remove it",
+        ),
+        ("http_headers", "write `headers`"),
+    ],
+};
+
+pub(super) const BASIC_AUTH: Keys = Keys {
+    block: "basic_auth",
+    known: &["username", "username_file", "password", "password_file"],
+    foreign: &[("user", "write `username`")],
+};
+
+pub(super) const AUTHORIZATION: Keys = Keys {
+    block: "authorization",
+    known: &["type", "credentials", "credentials_file"],
+    foreign: &[("token", "write `credentials`")],
+};
+
+pub(super) const TLS_CONFIG: Keys = Keys {
+    block: "tls_config",
+    known: &[
+        "ca",
+        "ca_file",
+        "cert",
+        "cert_file",
+        "key",
+        "key_file",
+        "server_name",
+        "insecure_skip_verify",
+        "min_version",
+        "max_version",
+    ],
+    foreign: &[],
+};
+
+pub(super) const QUEUE_CONFIG: Keys = Keys {
+    block: "queue_config",
+    known: &[
+        "max_samples_per_send",
+        "batch_send_deadline",
+        "max_shards",
+        "min_backoff",
+        "max_backoff",
+        "retry_on_http_429",
+        "capacity",
+        "min_shards",
+    ],
+    foreign: &[("sample_age_limit", "write `max_age` at the top level")],
+};
+
+pub(super) const HEADER: Keys = Keys {
+    block: "headers.*",
+    known: &["file"],
+    foreign: &[],
+};
+
+pub(super) const JOB: Keys = Keys {
+    block: "jobs.*",
+    known: &[
+        "targets",
+        "scrape_interval",
+        "scrape_timeout",
+        "body_size_limit",
+    ],
+    foreign: &[
+        (
+            "static_configs",
+            "write `targets`, a list of `name` and `url`",
+        ),
+        ("metrics_path", "write the path into each target's `url`"),
+        ("scheme", "write the scheme into each target's `url`"),
+    ],
+};
+
+pub(super) const TARGET: Keys = Keys {
+    block: "jobs.*.targets",
+    known: &["name", "url"],
+    foreign: &[("labels", UNSUPPORTED)],
+};
+
+/// Every block with its keys, in the order of the documentation.
+///
+/// The last step of a path such as `remote_write[0].basic_auth.password` belongs to the block
+/// that the step before it names.
+pub fn known_keys() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
+    const ALL: [&Keys; 13] = [
+        &TOP,
+        &JOB,
+        &TARGET,
+        &STREAM,
+        &RECEIVER_STREAM,
+        &TLS,
+        &PUSH_GATEWAY,
+        &REMOTE_WRITE,
+        &QUEUE_CONFIG,
+        &BASIC_AUTH,
+        &AUTHORIZATION,
+        &HEADER,
+        &TLS_CONFIG,
+    ];
+    ALL.into_iter().map(|keys| (keys.block, keys.known))
+}

@@ -1,0 +1,291 @@
+//! What is wrong with a file: problems, and the list that gathers them.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::values::printable;
+
+/// Problems shown at once; who has more will see the rest after mending these.
+const SHOWN_MAX: usize = 100;
+
+/// Problems kept: every one of them is text, and a large file could be wrong in each line.
+const KEPT_MAX: usize = 10_000;
+
+/// One thing that is wrong, or that is worth a warning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The file, as it was named to us.
+    pub file: Arc<str>,
+    /// The line, from 1.
+    pub line: u32,
+    /// The column, in characters, from 1.
+    pub column: u32,
+    /// The key's place in the file, such as `poller_stream.urls`; empty for the file as a whole.
+    pub path: String,
+    /// What is wrong.
+    pub what: String,
+    /// What would be right.
+    pub remedy: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            file, line, column, ..
+        } = self;
+        write!(f, "{file}:{line}:{column}: {}; {}", self.what, self.remedy)
+    }
+}
+
+/// Everything that is wrong with a file, in the order of its lines; never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problems(Vec<Problem>);
+
+impl Problems {
+    pub(super) fn new(problems: Vec<Problem>) -> Self {
+        Self(problems)
+    }
+
+    /// Returns the problems, in the order of their lines.
+    pub fn as_slice(&self) -> &[Problem] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(render(&self.0).trim_end())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// Writes problems, one a line; what is too many to read is only counted.
+pub fn render(problems: &[Problem]) -> String {
+    let mut lines: Vec<String> = problems
+        .iter()
+        .take(SHOWN_MAX)
+        .map(Problem::to_string)
+        .collect();
+    let more = problems.len().saturating_sub(SHOWN_MAX);
+    if more > 0 {
+        lines.push(format!("and {more} more"));
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+/// A place in the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Position {
+    /// From 1.
+    pub(super) line: u32,
+    /// From 1, in characters.
+    pub(super) column: u32,
+}
+
+impl Position {
+    /// Where a problem of the whole file is reported.
+    pub(super) const START: Self = Self { line: 1, column: 1 };
+}
+
+/// A key's place: where it stands and what it is called.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) at: Position,
+    /// The whole path, such as `jobs.node.targets[0].url`.
+    pub(super) path: String,
+    /// Its last step, such as `url` or `targets[0]`.
+    pub(super) name: String,
+}
+
+impl Place {
+    /// The file as a whole.
+    pub(super) fn root() -> Self {
+        Self {
+            at: Position::START,
+            path: String::new(),
+            name: "the file".into(),
+        }
+    }
+
+    /// Names the place in a sentence.
+    pub(super) fn quoted(&self) -> String {
+        if self.path.is_empty() {
+            self.name.clone()
+        } else {
+            format!("`{}`", self.name)
+        }
+    }
+
+    /// A key below this place.
+    pub(super) fn key(&self, key: &str, at: Position) -> Self {
+        let name = printable(key);
+        let path = if self.path.is_empty() {
+            name.clone()
+        } else {
+            format!("{}.{name}", self.path)
+        };
+        Self { at, path, name }
+    }
+
+    /// An item of the list at this place.
+    pub(super) fn item(&self, index: usize, at: Position) -> Self {
+        Self {
+            at,
+            path: format!("{}[{index}]", self.path),
+            name: format!("{}[{index}]", self.name),
+        }
+    }
+
+    /// The same thing, pointed at elsewhere.
+    pub(super) fn at(&self, at: Position) -> Self {
+        Self { at, ..self.clone() }
+    }
+}
+
+/// Gathers problems and warnings while a file is read.
+#[derive(Debug)]
+pub(super) struct Report {
+    file: Arc<str>,
+    folder: PathBuf,
+    problems: Vec<Problem>,
+    warnings: Vec<Problem>,
+}
+
+impl Report {
+    /// An empty report on a file.
+    pub(super) fn new(file: &str) -> Self {
+        let folder = Path::new(file).parent().unwrap_or_else(|| Path::new(""));
+        Self {
+            file: file.into(),
+            folder: folder.to_owned(),
+            problems: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Records that something is wrong.
+    pub(super) fn problem(
+        &mut self,
+        place: &Place,
+        what: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        if !self.is_full() {
+            let problem = self.note(place, what.into(), remedy.into());
+            self.problems.push(problem);
+        }
+    }
+
+    /// Records something that is accepted but is not what its author may believe.
+    pub(super) fn warn(
+        &mut self,
+        place: &Place,
+        what: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        if self.warnings.len() < KEPT_MAX {
+            let warning = self.note(place, what.into(), remedy.into());
+            self.warnings.push(warning);
+        }
+    }
+
+    fn note(&self, place: &Place, what: String, remedy: String) -> Problem {
+        Problem {
+            file: Arc::clone(&self.file),
+            line: place.at.line,
+            column: place.at.column,
+            path: place.path.clone(),
+            what,
+            remedy,
+        }
+    }
+
+    /// Returns the path of a file that the configuration names: relative to its own folder.
+    pub(super) fn resolve(&self, path: &str) -> PathBuf {
+        self.folder.join(path)
+    }
+
+    /// Tells whether further problems are left out, so that their texts need not be made.
+    pub(super) fn is_full(&self) -> bool {
+        self.problems.len() >= KEPT_MAX
+    }
+
+    /// Returns how many problems there are so far.
+    pub(super) fn count(&self) -> usize {
+        self.problems.len()
+    }
+
+    /// Returns the warnings if nothing is wrong, and the problems otherwise.
+    pub(super) fn finish(self) -> Result<Vec<Problem>, Problems> {
+        if self.problems.is_empty() {
+            Ok(sorted(self.warnings))
+        } else {
+            Err(Problems(sorted(self.problems)))
+        }
+    }
+}
+
+fn sorted(mut problems: Vec<Problem>) -> Vec<Problem> {
+    problems.sort_by_key(|problem| (problem.line, problem.column));
+    // What an alias repeats is wrong in one place only.
+    problems.dedup_by(|later, earlier| {
+        (later.line, later.column, &later.what) == (earlier.line, earlier.column, &earlier.what)
+    });
+    problems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(count: usize) -> Vec<Problem> {
+        let mut report = Report::new("folder/file.yaml");
+        for line in 1..=count {
+            let line = u32::try_from(line).unwrap();
+            let at = Position { line, column: 3 };
+            report.problem(&Place::root().key("jobs", at), "it is wrong", "mend it");
+        }
+        report.finish().unwrap_err().0
+    }
+
+    #[test]
+    fn a_problem_is_one_line_with_its_place_first() {
+        assert_eq!(
+            render(&problems(1)),
+            "folder/file.yaml:1:3: it is wrong; mend it\n"
+        );
+    }
+
+    #[test]
+    fn too_many_problems_are_counted() {
+        let text = render(&problems(SHOWN_MAX + 7));
+        assert_eq!(text.lines().count(), SHOWN_MAX + 1);
+        assert!(text.ends_with("\nand 7 more\n"), "{text}");
+    }
+
+    #[test]
+    fn the_same_problem_is_told_once() {
+        let mut report = Report::new("f");
+        for _ in 0..3 {
+            report.problem(&Place::root(), "it is wrong", "mend it");
+        }
+        assert_eq!(report.finish().unwrap_err().as_slice().len(), 1);
+    }
+
+    #[test]
+    fn files_are_relative_to_the_folder_of_the_configuration() {
+        let report = Report::new("/etc/prometheus-streams/config.yaml");
+        assert_eq!(
+            report.resolve("token"),
+            Path::new("/etc/prometheus-streams/token")
+        );
+        assert_eq!(report.resolve("/run/token"), Path::new("/run/token"));
+        assert_eq!(
+            Report::new("config.yaml").resolve("token"),
+            Path::new("token")
+        );
+    }
+}
