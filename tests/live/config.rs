@@ -65,7 +65,7 @@ fn every_problem_is_told_with_its_line() {
                jobs:\n  a:\n    targets:\n      - url: 'not a url'\n";
     let (status, text) = check_file(bad);
     assert_eq!(status, Some(1), "{text}");
-    for problem in [":2:", "soon", ":5:", "topik", "topic", ":9:", "not a url"] {
+    for problem in [":2:", "soon", ":5:", "topik", "topic", ":9:14:", "URL"] {
         assert!(text.contains(problem), "`{problem}` is not told:\n{text}");
     }
 }

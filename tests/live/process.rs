@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use crate::support::{
-    Behavior, Endpoint, NatsServer, Process, Program, SiteTarget, Targets, Version, get,
+    Behavior, Endpoint, NatsServer, Process, Program, SiteTarget, Targets, Version, get, nobody,
     poller_config, receiver_config, run, wait_until,
 };
 use crate::{SCENARIO, SOON};
@@ -70,7 +70,7 @@ fn both_programs_end_in_order_on_a_signal() {
 fn a_program_that_waits_for_nats_ends_on_a_signal() {
     run(SCENARIO, async |lab| {
         let nats = NatsServer::prepare(lab, Version::Packaged);
-        let poller = Program::poller(lab, poller_config("USDC1", &nats.url(), &[]));
+        let poller = Program::poller(lab, poller_config("USDC1", &nats.url(), &nobody()));
         let mut config = receiver_config(&nats.url());
         config["push_gateway"] = json!({"url": "http://127.0.0.1:9"});
         let receiver = Program::receiver(lab, config);
@@ -127,7 +127,7 @@ fn the_own_pages_tell_health_and_metrics() {
     run(SCENARIO, async |lab| {
         let nats = NatsServer::start(lab, Version::Packaged).await;
         let endpoint = Endpoint::start().await;
-        let poller = Program::poller(lab, poller_config("USDC1", &nats.url(), &[]));
+        let poller = Program::poller(lab, poller_config("USDC1", &nats.url(), &nobody()));
         let mut config = receiver_config(&nats.url());
         config["remote_write"] = json!([{"name": "recorder", "url": endpoint.url()}]);
         let receiver = Program::receiver(lab, config);

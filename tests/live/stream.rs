@@ -6,8 +6,8 @@ use async_nats::jetstream::stream::{RetentionPolicy, StorageType};
 use serde_json::json;
 
 use crate::support::{
-    Behavior, Bus, Endpoint, Lab, NatsServer, Program, SiteTarget, Targets, Version, poller_config,
-    receiver_config, run, wait_until,
+    Behavior, Bus, Endpoint, Lab, NatsServer, Program, SiteTarget, Targets, Version, nobody,
+    poller_config, receiver_config, run, wait_until,
 };
 use crate::{SCENARIO, SOON};
 
@@ -23,7 +23,7 @@ fn a_missing_stream_is_created_at_the_newest_server() {
 
 async fn created(lab: &Lab, version: Version) {
     let nats = NatsServer::start(lab, version).await;
-    let _poller = Program::poller(lab, poller_config("USDC1", &nats.url(), &[]));
+    let _poller = Program::poller(lab, poller_config("USDC1", &nats.url(), &nobody()));
     let bus = Bus::connect(&nats.url()).await;
     let info = wait_until(SOON, "the stream is there", async || bus.info().await).await;
     let config = info.config;
@@ -40,7 +40,7 @@ async fn created(lab: &Lab, version: Version) {
 fn a_missing_stream_that_may_not_be_created_is_an_error_with_advice() {
     run(SCENARIO, async |lab| {
         let nats = NatsServer::start(lab, Version::Packaged).await;
-        let mut config = poller_config("USDC1", &nats.url(), &[]);
+        let mut config = poller_config("USDC1", &nats.url(), &nobody());
         config["poller_stream"]["manage"] = false.into();
         let poller = Program::poller(lab, config);
         let mut config = receiver_config(&nats.url());

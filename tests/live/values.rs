@@ -286,12 +286,15 @@ async fn is_marked_stale(endpoint: &Endpoint, instance: &str) {
     .await;
 }
 
+/// Values by series: an empty label is no label, in every sink.
 fn bits(values: BTreeMap<BTreeMap<String, String>, f64>) -> Bits {
     let bits = |value: f64| if value.is_nan() { f64::NAN } else { value }.to_bits();
-    values
-        .into_iter()
-        .map(|(labels, value)| (labels, bits(value)))
-        .collect()
+    let mut all = Bits::new();
+    for (mut labels, value) in values {
+        labels.retain(|_, value| !value.is_empty());
+        all.insert(labels, bits(value));
+    }
+    all
 }
 
 /// The newest value of each series that has these labels, without them and without the series

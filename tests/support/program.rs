@@ -131,6 +131,14 @@ impl SiteTarget {
     }
 }
 
+/// Returns a target that nobody answers for, where it is no matter what is scraped.
+pub(crate) fn nobody() -> [SiteTarget; 1] {
+    [SiteTarget::new(
+        "nobody",
+        format!("http://127.0.0.1:{}/", free_port()),
+    )]
+}
+
 /// Returns the configuration of a poller with the one job `sim`, scraped each second.
 pub(crate) fn poller_config(identity: &str, nats: &str, targets: &[SiteTarget]) -> Value {
     let target = |target: &SiteTarget| json!({"name": target.name, "url": target.url});
