@@ -124,7 +124,9 @@ impl Feed {
         let mut progress = ticks(Consumer::ACK_WAIT / 3);
         let mut silence = ticks(self.silence_check());
         loop {
-            let event = self.next(&mut incoming, &mut progress, &mut silence, &stop).await;
+            let event = self
+                .next(&mut incoming, &mut progress, &mut silence, &stop)
+                .await;
             match event {
                 Event::Arrived(message) => self.arrived(message),
                 Event::Tried(batch, result) => self.tried(batch, result),
@@ -135,7 +137,8 @@ impl Feed {
                 Event::Stopped | Event::ConsumerEnded => break,
             }
             self.dispatch();
-            self.metrics.waiting(self.lanes.bytes(), self.lanes.messages());
+            self.metrics
+                .waiting(self.lanes.bytes(), self.lanes.messages());
             self.metrics.targets(self.intake.targets());
         }
         self.finish().await
@@ -148,8 +151,8 @@ impl Feed {
         silence: &mut Interval,
         stop: &CancellationToken,
     ) -> Event {
-        let has_room = self.lanes.bytes() < WAITING_BYTES_MAX
-            && self.lanes.messages() < WAITING_MESSAGES_MAX;
+        let has_room =
+            self.lanes.bytes() < WAITING_BYTES_MAX && self.lanes.messages() < WAITING_MESSAGES_MAX;
         let due = self.next_batch_due();
         tokio::select! {
             biased;
@@ -204,7 +207,13 @@ impl Feed {
             }
             Err(error) => {
                 self.metrics.invalid("subject", "");
-                self.bury(&message.subject, message.sequence, "subject", &error, &message.payload);
+                self.bury(
+                    &message.subject,
+                    message.sequence,
+                    "subject",
+                    &error,
+                    &message.payload,
+                );
                 self.acknowledge(message.ack, Acknowledgement::Terminated);
             }
         }
@@ -266,7 +275,11 @@ impl Feed {
             return None;
         }
         let retry = self.retrying.iter().map(|(due, _)| *due).min();
-        let fresh = if self.may_gather() { self.lanes.ready_since() } else { None };
+        let fresh = if self.may_gather() {
+            self.lanes.ready_since()
+        } else {
+            None
+        };
         let fresh = fresh.map(|since| since + self.batching.linger);
         [retry, fresh].into_iter().flatten().min()
     }
@@ -274,14 +287,18 @@ impl Feed {
     /// Puts a batch together from the lanes that wait longest.
     fn gather(&mut self) -> Batch {
         let mut batch = Batch::new(&self.batching);
-        let lanes_max = if self.sink.shares_requests() { LANES_PER_BATCH_MAX } else { 1 };
+        let lanes_max = if self.sink.shares_requests() {
+            LANES_PER_BATCH_MAX
+        } else {
+            1
+        };
         while batch.lanes.len() < lanes_max && batch.text_bytes < self.batching.text_bytes_max {
             let Some(lane) = self.lanes.take() else {
                 break;
             };
             while batch.text_bytes < self.batching.text_bytes_max {
                 match self.lanes.next(&lane) {
-                    Some(Work::Message(message)) => self.decode(&lane, message, &mut batch),
+                    Some(Work::Message(message)) => self.decode(&lane, &message, &mut batch),
                     Some(Work::Silent(silent)) => self.intake.expire(&silent, &mut batch),
                     None => break,
                 }
@@ -291,10 +308,16 @@ impl Feed {
         batch
     }
 
-    fn decode(&mut self, lane: &LaneId, message: Message, batch: &mut Batch) {
-        let subject = Subject { lane: lane.clone(), kind: message.kind };
+    fn decode(&mut self, lane: &LaneId, message: &Message, batch: &mut Batch) {
+        let subject = Subject {
+            lane: lane.clone(),
+            kind: message.kind,
+        };
         let headers = message.headers.as_ref();
-        match self.intake.read(&subject, headers, &message.payload, message.stored_ms) {
+        match self
+            .intake
+            .read(&subject, headers, &message.payload, message.stored_ms)
+        {
             Ok(records) => {
                 batch.sequences.push(message.sequence);
                 for record in records {
@@ -342,9 +365,15 @@ impl Feed {
                 let delay_seconds = delay.as_secs_f64();
                 let (sink, error) = (self.sink.name(), chain(&error));
                 if self.is_failing {
-                    debug!(sink, error, delay_seconds, "the sink still cannot take a delivery");
+                    debug!(
+                        sink,
+                        error, delay_seconds, "the sink still cannot take a delivery"
+                    );
                 } else {
-                    warn!(sink, error, delay_seconds, "the sink cannot take a delivery; its lanes wait");
+                    warn!(
+                        sink,
+                        error, delay_seconds, "the sink cannot take a delivery; its lanes wait"
+                    );
                     self.is_failing = true;
                 }
                 self.retrying.push((Instant::now() + delay, batch));
@@ -422,9 +451,15 @@ impl Feed {
         *logged += 1;
         let sink = self.sink.name();
         if *logged <= REFUSALS_LOGGED_MAX {
-            warn!(sink, job, instance, reason, detail, "the sink refuses a scrape for good");
+            warn!(
+                sink,
+                job, instance, reason, detail, "the sink refuses a scrape for good"
+            );
         } else {
-            debug!(sink, job, instance, reason, detail, "the sink refuses a scrape for good");
+            debug!(
+                sink,
+                job, instance, reason, detail, "the sink refuses a scrape for good"
+            );
         }
     }
 
@@ -437,7 +472,13 @@ impl Feed {
         payload: &bytes::Bytes,
     ) {
         let address = subject.strip_prefix(&self.topic).unwrap_or(subject);
-        warn!(subject, sequence, reason, error = chain(error), "a message is invalid");
+        warn!(
+            subject,
+            sequence,
+            reason,
+            error = chain(error),
+            "a message is invalid"
+        );
         self.outlets.dead_letters.put(DeadLetter {
             address: address.trim_start_matches('.').to_owned(),
             sequence,
@@ -452,14 +493,25 @@ impl Feed {
     fn bury_refused(&self, batch: &Batch, delivery: &Delivery, reason: &'static str, detail: &str) {
         let scrape = delivery.scrape.as_ref().clone();
         let (target, time_ms) = (scrape.target.stable_hash(), scrape.time_ms);
-        let header = Header { epoch: 0, number: 1, base: 1 };
+        let header = Header {
+            epoch: 0,
+            number: 1,
+            base: 1,
+        };
         let payload = wire::encode(&header, &[Record::Scrape(scrape)]);
-        let lane = batch.lanes.iter().find(|lane| lane.publisher == delivery.publisher);
+        let lane = batch
+            .lanes
+            .iter()
+            .find(|lane| lane.publisher == delivery.publisher);
         let Some(lane) = lane.cloned() else {
             return;
         };
         self.outlets.dead_letters.put(DeadLetter {
-            address: Subject { lane, kind: Kind::Key }.address(),
+            address: Subject {
+                lane,
+                kind: Kind::Key,
+            }
+            .address(),
             sequence: batch.sequences.first().copied().unwrap_or(0),
             part: format!("{}/{target:016x}/{time_ms}", self.sink.name()),
             reason,
@@ -477,7 +529,7 @@ impl Feed {
             match tokio::time::timeout_at(deadline, self.delivering.join_next()).await {
                 Ok(Some(Ok((batch, Ok(()))))) => self.done(batch),
                 // It failed: it is released, as everything that still waits.
-                Ok(Some(Ok((_, Err(_))))) | Ok(None) => {}
+                Ok(Some(Ok((_, Err(_)))) | None) => {}
                 Ok(Some(Err(_))) | Err(_) => {
                     ending = Ending::Unclean;
                     self.delivering.abort_all();

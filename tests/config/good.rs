@@ -1,0 +1,520 @@
+//! What good files mean.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use prometheus_streams::bus::{Auth, Storage};
+use prometheus_streams::config::{self, Config, Role};
+use prometheus_streams::http;
+use prometheus_streams::model::{Labels, Secret};
+use prometheus_streams::sink::pushgateway::OnFailure;
+use prometheus_streams::telemetry::Level;
+use prometheus_streams::tls::{Pem, Version};
+
+use crate::{folder, load};
+
+fn seconds(number: u64) -> Duration {
+    Duration::from_secs(number)
+}
+
+fn inline(secret: &str) -> Secret {
+    Secret::Inline(secret.into())
+}
+
+#[test]
+fn the_sample_of_the_ancestor_loads() {
+    let path = folder("tests/data/config/good/ancestor.yaml");
+    let loaded = Config::load(&path).unwrap();
+    let config = loaded.config;
+    assert_eq!(config.identity, "USDC1");
+    assert_eq!(config.max_age, Some(seconds(80)));
+    assert_eq!(config.log.level, Level::Info);
+    assert_eq!(
+        config.log.file,
+        Some("/var/log/prometheus-streams.log".into())
+    );
+    let admin = config.admin.unwrap();
+    assert_eq!((admin.port, admin.address), (10_000, None));
+
+    let stream = config.poller_stream.as_ref().unwrap();
+    assert_eq!(stream.urls, ["nats://nats.dc1.example.net:4222"]);
+    assert_eq!(
+        (&*stream.stream, &*stream.topic),
+        ("dc1_stream", "prometheus")
+    );
+    assert_eq!(
+        (&stream.client_id, &stream.auth, &stream.tls),
+        (&None, &None, &None)
+    );
+    let stream = config.receiver_stream.as_ref().unwrap();
+    assert_eq!(stream.client_id.as_deref(), Some("prometheus_receiver"));
+    assert_eq!(stream.stream, "global_stream");
+
+    let gateway = config.push_gateway.as_ref().unwrap();
+    assert_eq!(
+        gateway.url.as_str(),
+        "http://prometheus.dc2.example.net:9091/"
+    );
+    assert!(gateway.publisher_label);
+    assert!(config.remote_write.is_empty());
+
+    let targets = &config.scrape.targets;
+    let labels: Vec<_> = targets
+        .iter()
+        .map(|t| (t.labels.job(), t.labels.instance()))
+        .collect();
+    let expected = [
+        ("choria", "choria1"),
+        ("choria", "choria2"),
+        ("choria", "choria3"),
+        ("prometheus_streams", "USDC1"),
+    ];
+    assert_eq!(labels, expected);
+    assert_eq!(
+        targets[0].url.as_str(),
+        "http://choria1.dc1.example.net:8222/choria/prometheus"
+    );
+    assert_eq!(
+        (targets[0].interval, targets[0].timeout),
+        (seconds(60), seconds(10))
+    );
+    assert_eq!(targets[0].body_size_limit, 64 << 20);
+    assert_eq!(targets[3].url.as_str(), "http://localhost:10000/metrics");
+    assert_eq!(config.require(Role::Poller), Ok(()));
+    assert_eq!(config.require(Role::Receiver), Ok(()));
+
+    let warnings: Vec<String> = loaded
+        .warnings
+        .iter()
+        .map(|w| format!("{}:{} {}", w.line, w.path, w.what))
+        .collect();
+    let expected = [
+        "10:poller_stream.cluster_id `cluster_id` has no meaning on JetStream; it is used as the stream's name",
+        "15:receiver_stream.cluster_id `cluster_id` has no meaning on JetStream; it is used as the stream's name",
+        "21:management `management` has no effect yet",
+    ];
+    assert_eq!(warnings, expected);
+}
+
+#[test]
+fn defaults_are_those_of_the_reference() {
+    let (config, warnings) = load(
+        "poller_stream: {urls: nats.example.net}\n\
+         push_gateway: {url: 'http://gateway:9091/prefix/'}\n\
+         remote_write: [{url: 'http://prometheus:9090/api/v1/write'}]\n",
+    );
+    assert_eq!(warnings, [""; 0]);
+    assert!(!config.identity.is_empty());
+    assert_eq!(
+        (config.max_age, config.admin, config.log.file),
+        (None, None, None)
+    );
+    assert!(config.scrape.targets.is_empty());
+    let stream = config.poller_stream.unwrap();
+    assert_eq!(stream.urls, ["nats://nats.example.net:4222"]);
+    assert_eq!(
+        (&*stream.stream, &*stream.topic),
+        ("PROMETHEUS", "prometheus")
+    );
+    assert_eq!(
+        (stream.manage, stream.replicas, stream.storage),
+        (true, 1, Storage::File)
+    );
+    assert_eq!(stream.max_age, seconds(600));
+    let gateway = config.push_gateway.unwrap();
+    assert_eq!(gateway.url.path(), "/prefix/");
+    assert_eq!(
+        (gateway.on_failure, gateway.publisher_label),
+        (OnFailure::Delete, false)
+    );
+    assert_eq!((gateway.timeout, gateway.concurrency), (seconds(10), 16));
+    assert_eq!(gateway.min_backoff, Duration::from_millis(100));
+    assert_eq!(
+        (gateway.max_backoff, gateway.http),
+        (seconds(5), http::Settings::default())
+    );
+    let endpoint = &config.remote_write[0];
+    assert_eq!(endpoint.name, "remote-write-796c595b");
+    assert_eq!(
+        (endpoint.timeout, endpoint.publisher_label),
+        (seconds(30), false)
+    );
+    assert_eq!(
+        (endpoint.concurrency, endpoint.max_samples_per_send),
+        (8, 2000)
+    );
+    assert_eq!(endpoint.batch_send_deadline, Duration::from_millis(100));
+    assert_eq!(endpoint.min_backoff, Duration::from_millis(30));
+    assert_eq!(
+        (endpoint.max_backoff, endpoint.retry_on_http_429),
+        (seconds(5), true)
+    );
+    assert!(endpoint.external_labels.is_empty());
+}
+
+#[test]
+fn the_host_name_is_the_identity_when_there_is_none() {
+    let (config, _) = load("verbose: true\n");
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    assert_eq!(config.identity, name.trim());
+}
+
+#[test]
+fn numbers_and_strings_stand_for_each_other() {
+    #[track_caller]
+    fn check(text: &str, max_age: Option<u64>) {
+        let (config, _) = load(&format!("max_age: {text}\n"));
+        assert_eq!(config.max_age, max_age.map(seconds), "{text}");
+    }
+    check("80", Some(80));
+    check("\"80\"", Some(80));
+    check("80s", Some(80));
+    check("'1m20s'", Some(80));
+    check("!!str 80", Some(80));
+    check("0", None);
+    check("0s", None);
+    check("", None);
+    check("~", None);
+    let (config, _) = load("identity: 12\nmonitor_port: '10000'\ndebug: 'yes'\n");
+    assert_eq!(config.identity, "12");
+    assert_eq!(config.admin.unwrap().port, 10_000);
+    assert_eq!(config.log.level, Level::Debug);
+}
+
+#[test]
+fn every_form_of_server_url_is_completed() {
+    let (config, _) = load(
+        "poller_stream: {urls: 'nats://a, tls://b:1 ,c,[::1]:14222'}\n\
+         receiver_stream: {urls: ['nats://me:p@ss@a:4222/', 'b:1,c:2']}\n",
+    );
+    let urls = config.poller_stream.unwrap().urls;
+    assert_eq!(
+        urls,
+        [
+            "nats://a:4222",
+            "tls://b:1",
+            "nats://c:4222",
+            "nats://[::1]:14222"
+        ]
+    );
+    let urls = config.receiver_stream.unwrap().urls;
+    assert_eq!(urls, ["nats://me:p@ss@a:4222", "nats://b:1", "nats://c:2"]);
+}
+
+#[test]
+fn each_kind_of_nats_authorization_is_read() {
+    #[track_caller]
+    fn check(text: &str, expected: Auth) {
+        let (config, _) = load(&format!("poller_stream: {{urls: a, {text}}}\n"));
+        assert_eq!(config.poller_stream.unwrap().auth, Some(expected), "{text}");
+    }
+    let file = |name: &str| Path::new("/etc/prometheus-streams").join(name);
+    let password = |password| Auth::Password {
+        user: "me".to_owned(),
+        password,
+    };
+    check("user: me, password: pw", password(inline("pw")));
+    check(
+        "user: me, password_file: /run/pw",
+        password(Secret::File("/run/pw".into())),
+    );
+    check("token: t", Auth::Token(inline("t")));
+    check("token_file: t", Auth::Token(Secret::File(file("t"))));
+    check("nkey_file: seed.nk", Auth::NkeyFile(file("seed.nk")));
+    check(
+        "credentials_file: a.creds",
+        Auth::CredentialsFile(file("a.creds")),
+    );
+}
+
+#[test]
+fn a_set_stream_wins_over_the_cluster_id() {
+    let (config, warnings) = load("poller_stream: {urls: a, cluster_id: old, stream: NEW}\n");
+    assert_eq!(config.poller_stream.unwrap().stream, "NEW");
+    assert_eq!(warnings.len(), 1);
+    assert!(
+        warnings[0].contains(":1:26: `cluster_id` has no effect"),
+        "{}",
+        warnings[0]
+    );
+}
+
+#[test]
+fn a_stream_has_the_tls_of_the_top_level_unless_it_has_its_own() {
+    let (config, warnings) = load(
+        "tls: {scheme: manual, ca: ca.pem, cert: cert.pem, key: key.pem}\n\
+         poller_stream: {urls: a}\n\
+         receiver_stream: {urls: a, tls: {server_name: nats, insecure_skip_verify: true, min_version: TLS13}}\n",
+    );
+    assert_eq!(warnings, [""; 0]);
+    let tls = config.poller_stream.unwrap().tls.unwrap();
+    let file = |name: &str| PathBuf::from("/etc/prometheus-streams").join(name);
+    assert_eq!(tls.ca, Some(Pem::File(file("ca.pem"))));
+    assert_eq!(tls.cert, Some(Pem::File(file("cert.pem"))));
+    assert_eq!(tls.key, Some(Secret::File(file("key.pem"))));
+    let tls = config.receiver_stream.unwrap().tls.unwrap();
+    assert_eq!((tls.ca, tls.server_name.as_deref()), (None, Some("nats")));
+    assert_eq!(
+        (tls.insecure_skip_verify, tls.min_version),
+        (true, Some(Version::Tls13))
+    );
+}
+
+#[test]
+fn an_http_client_is_authorized_as_in_prometheus() {
+    #[track_caller]
+    fn check(text: &str, expected: &http::Auth) {
+        let (config, _) = load(&format!("push_gateway: {{url: 'http://a', {text}}}\n"));
+        assert_eq!(
+            config.push_gateway.unwrap().http.auth.as_ref(),
+            Some(expected),
+            "{text}"
+        );
+        let (config, _) = load(&format!("remote_write: [{{url: 'http://a', {text}}}]\n"));
+        assert_eq!(
+            config.remote_write[0].http.auth.as_ref(),
+            Some(expected),
+            "{text}"
+        );
+    }
+    let file = Secret::File("/etc/prometheus-streams/secret".into());
+    let credentials = |scheme: &str, credentials: &Secret| http::Auth::Credentials {
+        scheme: scheme.to_owned(),
+        credentials: credentials.clone(),
+    };
+    let basic = |username: &Secret, password: Option<Secret>| http::Auth::Basic {
+        username: username.clone(),
+        password,
+    };
+    let me = inline("me");
+    check(
+        "basic_auth: {username: me, password: pw}",
+        &basic(&me, Some(inline("pw"))),
+    );
+    check(
+        "basic_auth: {username: me, password_file: secret}",
+        &basic(&me, Some(file.clone())),
+    );
+    check("basic_auth: {username_file: secret}", &basic(&file, None));
+    check("bearer_token: t", &credentials("Bearer", &inline("t")));
+    check("bearer_token_file: secret", &credentials("Bearer", &file));
+    check(
+        "authorization: {credentials: t}",
+        &credentials("Bearer", &inline("t")),
+    );
+    check(
+        "authorization: {type: Token, credentials_file: secret}",
+        &credentials("Token", &file),
+    );
+}
+
+#[test]
+fn headers_and_tls_config_are_read() {
+    let (config, _) = load(
+        "remote_write:\n\
+         - url: https://a/write\n\
+         \x20 headers: {X-Scope-OrgID: 12, X-Key: {file: key}}\n\
+         \x20 tls_config: {ca: PEM, cert: PEM, key_file: k, max_version: TLS12}\n",
+    );
+    let http = &config.remote_write[0].http;
+    let key = Secret::File("/etc/prometheus-streams/key".into());
+    let expected = [
+        ("X-Scope-OrgID".to_owned(), inline("12")),
+        ("X-Key".to_owned(), key),
+    ];
+    assert_eq!(http.headers, expected);
+    let tls = http.tls.as_ref().unwrap();
+    assert_eq!(tls.ca, Some(Pem::Inline("PEM".to_owned())));
+    assert_eq!(
+        tls.key,
+        Some(Secret::File("/etc/prometheus-streams/k".into()))
+    );
+    assert_eq!(
+        (tls.min_version, tls.max_version),
+        (None, Some(Version::Tls12))
+    );
+}
+
+#[test]
+fn an_endpoint_follows_the_gateway_with_the_publisher_label() {
+    let (config, _) = load(
+        "push_gateway: {url: 'http://a', publisher_label: true}\n\
+         external_labels: {site: EU, empty: '', number: 7}\n\
+         remote_write: [{url: 'http://a'}, {url: 'http://b', publisher_label: false, name: b}]\n",
+    );
+    let labels: Vec<bool> = config
+        .remote_write
+        .iter()
+        .map(|e| e.publisher_label)
+        .collect();
+    assert_eq!(labels, [true, false]);
+    let expected = Labels::new([("site", "EU"), ("number", "7")]);
+    assert!(
+        config
+            .remote_write
+            .iter()
+            .all(|endpoint| endpoint.external_labels == expected)
+    );
+}
+
+#[test]
+fn keys_without_effect_are_warned_of() {
+    #[track_caller]
+    fn check(text: &str, expected: &[&str]) {
+        let (_, warnings) = load(text);
+        assert_eq!(warnings.len(), expected.len(), "{warnings:?}");
+        for (warning, expected) in warnings.iter().zip(expected) {
+            assert!(warning.contains(expected), "{warning}");
+        }
+    }
+    check(
+        "remote_write: [{url: 'http://a', queue_config: {capacity: 1, min_shards: 1}}]\n",
+        &[
+            ":1:49: `capacity` has no effect",
+            ":1:62: `min_shards` has no effect",
+        ],
+    );
+    check(
+        "tls: {identity: a, cache: b, ssl_dir: c}\n",
+        &["`identity`", "`cache`", "`ssl_dir`"],
+    );
+    check("monitor_address: ::1\n", &["`monitor_port` is not set"]);
+    check(
+        "jobs: {a: , b: {targets: []}}\n",
+        &["job `a` has no targets", "job `b` has no targets"],
+    );
+}
+
+#[test]
+fn a_job_has_its_own_schedule_by_the_rules_of_prometheus() {
+    #[track_caller]
+    fn check(global: &str, job: &str, interval: u64, timeout: u64) {
+        let text = format!("{global}\njobs: {{a: {{{job} targets: [{{url: 'http://a'}}]}}}}\n");
+        let (config, _) = load(&text);
+        let target = &config.scrape.targets[0];
+        assert_eq!(
+            (target.interval, target.timeout),
+            (seconds(interval), seconds(timeout))
+        );
+    }
+    check("", "", 60, 10);
+    check("scrape_interval: 5s", "", 5, 5);
+    check("scrape_interval: 5s", "scrape_interval: 30s,", 30, 5);
+    check("scrape_timeout: 20s", "scrape_interval: 15s,", 15, 15);
+    check(
+        "scrape_timeout: 20s",
+        "scrape_interval: 15s, scrape_timeout: 3s,",
+        15,
+        3,
+    );
+    let (config, _) = load("jobs: {a: {body_size_limit: 1KB, targets: [{url: 'http://a'}]}}\n");
+    assert_eq!(config.scrape.targets[0].body_size_limit, 1024);
+}
+
+#[test]
+fn a_target_without_a_name_has_host_and_port() {
+    #[track_caller]
+    fn check(url: &str, instance: &str) {
+        let (config, _) = load(&format!("jobs: {{a: {{targets: [{{url: '{url}'}}]}}}}\n"));
+        assert_eq!(config.scrape.targets[0].labels.instance(), instance);
+    }
+    check("http://host/metrics", "host:80");
+    check("https://host/metrics", "host:443");
+    check("http://me:pw@host:9100", "host:9100");
+    check("http://[2001:db8::1]:9100/metrics", "[2001:db8::1]:9100");
+}
+
+#[test]
+fn the_own_pages_are_scraped_where_they_are() {
+    #[track_caller]
+    fn check(address: &str, url: &str) {
+        let text = format!("identity: A\nmonitor_port: 99\nmonitor_address: {address}\n");
+        let (config, _) = load(&text);
+        let target = &config.scrape.targets[0];
+        assert_eq!(
+            target.labels,
+            Labels::of_target("prometheus_streams", "A").into()
+        );
+        assert_eq!(target.url.as_str(), url);
+    }
+    check("", "http://localhost:99/metrics");
+    check("127.0.0.2", "http://127.0.0.2:99/metrics");
+    check("0.0.0.0", "http://127.0.0.1:99/metrics");
+    check("'[::1]'", "http://[::1]:99/metrics");
+    check("'::'", "http://[::1]:99/metrics");
+    let own = "monitor_port: 99\njobs: {prometheus_streams: {targets: [{url: 'http://a'}]}}\n";
+    let (config, _) = load(own);
+    assert_eq!(config.scrape.targets.len(), 1);
+    assert_eq!(load("monitor_port: 0\n").0.admin, None);
+}
+
+#[test]
+fn aliases_and_merged_mappings_are_followed() {
+    let (config, _) = load(
+        "jobs:\n\
+         \x20 a: &common\n\
+         \x20   scrape_interval: 30s\n\
+         \x20   targets: [&t {url: 'http://a'}]\n\
+         \x20 b:\n\
+         \x20   <<: *common\n\
+         \x20   scrape_interval: 15s\n\
+         \x20 c:\n\
+         \x20   <<: [*common]\n\
+         \x20   targets: [{<<: *t, name: x}]\n",
+    );
+    let targets: Vec<_> = config
+        .scrape
+        .targets
+        .iter()
+        .map(|t| (t.labels.job(), t.labels.instance(), t.interval.as_secs()))
+        .collect();
+    assert_eq!(
+        targets,
+        [("a", "a:80", 30), ("b", "a:80", 15), ("c", "x", 30)]
+    );
+}
+
+#[test]
+fn a_role_says_what_it_lacks() {
+    #[track_caller]
+    fn check(text: &str, role: Role, expected: &str) {
+        let (config, _) = load(text);
+        let problems = config.require(role).unwrap_err();
+        let text = config::render(problems.as_slice());
+        assert!(text.contains(expected), "{text}");
+    }
+    let own_pages_only = "monitor_port: 99\npoller_stream: {urls: a}\n";
+    check(
+        own_pages_only,
+        Role::Poller,
+        "config.yaml:1:1: a poller needs at least one job",
+    );
+    check(
+        "debug: true\n",
+        Role::Poller,
+        "a poller needs `poller_stream`",
+    );
+    check(
+        "debug: true\n",
+        Role::Receiver,
+        "a receiver needs `receiver_stream`",
+    );
+    let no_sink = "receiver_stream: {urls: a}\n";
+    check(
+        no_sink,
+        Role::Receiver,
+        "a receiver needs somewhere to deliver to",
+    );
+}
+
+#[test]
+fn windows_lines_and_a_byte_order_mark_are_taken() {
+    let (config, _) = load("\u{feff}identity: A\r\ndebug: true\r\n");
+    assert_eq!((&*config.identity, config.log.level), ("A", Level::Debug));
+}
+
+#[test]
+fn a_variable_is_never_expanded() {
+    let (config, _) = load("identity: ${HOME}\nexternal_labels: {a: $HOME}\n");
+    assert_eq!(config.identity, "${HOME}");
+}

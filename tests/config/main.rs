@@ -1,0 +1,44 @@
+//! The configuration file: what it means, what is refused, and with which words.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::panic,
+    reason = "a failure here is a failed test"
+)]
+
+mod bad;
+mod documents;
+mod good;
+
+use std::path::{Path, PathBuf};
+
+use prometheus_streams::config::{self, Loaded};
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+/// The YAML files of a folder, sorted.
+fn files(name: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder(name)).unwrap();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "yaml")
+    });
+    files.sort();
+    files
+}
+
+/// Reads a text that must be good, and returns it with its warnings as text.
+#[track_caller]
+fn load(text: &str) -> (config::Config, Vec<String>) {
+    match config::check(text, "/etc/prometheus-streams/config.yaml") {
+        Ok(Loaded { config, warnings }) => {
+            let warnings = warnings.iter().map(ToString::to_string).collect();
+            (config, warnings)
+        }
+        Err(problems) => panic!("the text is refused:\n{problems}"),
+    }
+}
