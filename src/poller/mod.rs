@@ -88,8 +88,9 @@ pub async fn run(context: Context) -> Result<Ending, PollerError> {
     let bus = Bus::connect(settings, &name).await?;
     let patient = tokio::time::timeout(START_PATIENCE, bus.wait_for_stream(&stop));
     let has_stream = match patient.await {
-        Ok(found) if found?.is_none() => return Ok(Ending::Clean),
-        Ok(_) => true,
+        Ok(Ok(Some(()))) => true,
+        Ok(Ok(None)) => return Ok(Ending::Clean),
+        Ok(Err(error)) => return Err(error.into()),
         Err(_elapsed) => {
             warn!("NATS is away; what is scraped waits in memory, as much as there is room for");
             false

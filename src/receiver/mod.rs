@@ -18,6 +18,7 @@ mod lanes;
 mod metrics;
 mod numbering;
 mod plain;
+mod refusals;
 
 pub use metrics::Metrics;
 
