@@ -130,7 +130,10 @@ where
     E: std::error::Error + Send + Sync + 'static,
 {
     let file = options.config.as_deref().ok_or(ServiceError::NoConfig)?;
-    let Loaded { mut config, warnings } = Config::load(file)?;
+    let Loaded {
+        mut config,
+        warnings,
+    } = Config::load(file)?;
     config.require(role).map_err(LoadError::Problems)?;
     if options.debug {
         config.log.level = Level::Debug;
@@ -157,7 +160,9 @@ where
         None => None,
         Some(settings) => {
             let (metrics, ready) = (context.metrics.clone(), context.ready.clone());
-            Some(tokio::spawn(Admin::open(settings, metrics, ready)?.run(stop.clone())))
+            Some(tokio::spawn(
+                Admin::open(settings, metrics, ready)?.run(stop.clone()),
+            ))
         }
     };
 
@@ -265,8 +270,12 @@ struct PidFile(PathBuf);
 
 impl PidFile {
     fn write(path: &Path) -> Result<Self, ServiceError> {
-        std::fs::write(path, std::process::id().to_string())
-            .map_err(|source| ServiceError::Pid { path: path.to_owned(), source })?;
+        std::fs::write(path, std::process::id().to_string()).map_err(|source| {
+            ServiceError::Pid {
+                path: path.to_owned(),
+                source,
+            }
+        })?;
         Ok(Self(path.to_owned()))
     }
 }

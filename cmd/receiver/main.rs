@@ -16,5 +16,9 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    service::exit_code(service::run(Role::Receiver, &arguments.options, receiver::run))
+    service::exit_code(service::run(
+        Role::Receiver,
+        &arguments.options,
+        receiver::run,
+    ))
 }

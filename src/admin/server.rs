@@ -76,7 +76,10 @@ impl Admin {
         ready: Readiness,
     ) -> Result<Self, AdminError> {
         let listener = listen(settings)?;
-        Ok(Self { listener, pages: Pages { metrics, ready } })
+        Ok(Self {
+            listener,
+            pages: Pages { metrics, ready },
+        })
     }
 
     /// Serves until `stop`.
@@ -141,12 +144,18 @@ fn listen(settings: Settings) -> Result<TcpListener, AdminError> {
 }
 
 fn is_no_ipv6(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
-        || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
+    matches!(
+        error.kind(),
+        io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported
+    ) || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     if address.is_ipv6() && address.ip().is_unspecified() {
         socket.set_only_v6(false)?;
     }
@@ -181,20 +190,30 @@ mod tests {
 
     async fn fetch(address: SocketAddr, path: &str) -> (u16, String) {
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let answer = client.get(format!("http://{address}{path}")).send().await.unwrap();
+        let answer = client
+            .get(format!("http://{address}{path}"))
+            .send()
+            .await
+            .unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
     #[tokio::test]
     async fn serves_metrics_and_readiness() {
         crate::tls::install_provider();
-        let settings = Settings { address: Some(Ipv4Addr::LOCALHOST.into()), port: 0 };
+        let settings = Settings {
+            address: Some(Ipv4Addr::LOCALHOST.into()),
+            port: 0,
+        };
         let ready = Readiness::default();
         let admin = Admin::open(settings, Metrics::new(), ready.clone()).unwrap();
         let address = admin.listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let serving = tokio::spawn(admin.run(stop.clone()));
-        assert_eq!(fetch(address, "/-/healthy").await, (200, "Healthy.\n".to_owned()));
+        assert_eq!(
+            fetch(address, "/-/healthy").await,
+            (200, "Healthy.\n".to_owned())
+        );
         assert_eq!(fetch(address, "/-/ready").await.0, 503);
         ready.set(true);
         assert_eq!(fetch(address, "/-/ready").await.0, 200);
@@ -208,13 +227,23 @@ mod tests {
     #[tokio::test]
     async fn listens_on_both_families() {
         crate::tls::install_provider();
-        let settings = Settings { address: None, port: 0 };
+        let settings = Settings {
+            address: None,
+            port: 0,
+        };
         let admin = Admin::open(settings, Metrics::new(), Readiness::default()).unwrap();
         let port = admin.listener.local_addr().unwrap().port();
         let stop = CancellationToken::new();
         let serving = tokio::spawn(admin.run(stop.clone()));
-        for ip in [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()] {
-            assert_eq!(fetch(SocketAddr::new(ip, port), "/-/healthy").await.0, 200, "{ip}");
+        for ip in [
+            IpAddr::from(Ipv4Addr::LOCALHOST),
+            Ipv6Addr::LOCALHOST.into(),
+        ] {
+            assert_eq!(
+                fetch(SocketAddr::new(ip, port), "/-/healthy").await.0,
+                200,
+                "{ip}"
+            );
         }
         stop.cancel();
         serving.await.unwrap();
@@ -224,8 +253,14 @@ mod tests {
     async fn a_taken_port_is_an_error_that_names_it() {
         let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = taken.local_addr().unwrap().port();
-        let settings = Settings { address: Some(Ipv4Addr::LOCALHOST.into()), port };
+        let settings = Settings {
+            address: Some(Ipv4Addr::LOCALHOST.into()),
+            port,
+        };
         let error = Admin::open(settings, Metrics::new(), Readiness::default()).unwrap_err();
-        assert!(error.to_string().contains(&format!("`127.0.0.1:{port}`")), "{error}");
+        assert!(
+            error.to_string().contains(&format!("`127.0.0.1:{port}`")),
+            "{error}"
+        );
     }
 }

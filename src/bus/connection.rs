@@ -85,8 +85,15 @@ impl Bus {
             .connect(servers)
             .await
             .map_err(|error| BusError::Client(error.kind().to_string()))?;
-        let context = ContextBuilder::new().timeout(REQUEST_TIMEOUT).build(client.clone());
-        Ok(Self { settings: Arc::new(settings), client, context, connected })
+        let context = ContextBuilder::new()
+            .timeout(REQUEST_TIMEOUT)
+            .build(client.clone());
+        Ok(Self {
+            settings: Arc::new(settings),
+            client,
+            context,
+            connected,
+        })
     }
 
     /// Tells whether there is a connection now.
@@ -103,7 +110,10 @@ impl Bus {
 
     /// Returns the largest payload that the server takes, once it has said so.
     pub fn max_payload(&self) -> Option<usize> {
-        self.client.try_server_info().map(|info| info.max_payload).filter(|max| *max > 0)
+        self.client
+            .try_server_info()
+            .map(|info| info.max_payload)
+            .filter(|max| *max > 0)
     }
 
     /// Returns the settings it was made with.
@@ -147,7 +157,10 @@ fn options(settings: &Settings, name: &str) -> Result<ConnectOptions, BusError> 
         Some(Auth::Token(token)) => Ok(options.token(token.reveal()?)),
         Some(Auth::NkeyFile(path)) => {
             let seed = Secret::File(path.clone()).reveal()?;
-            let seed = seed.lines().map(str::trim).find(|line| line.starts_with('S'));
+            let seed = seed
+                .lines()
+                .map(str::trim)
+                .find(|line| line.starts_with('S'));
             let seed = seed.ok_or_else(|| BusError::Credentials {
                 path: path.display().to_string(),
                 detail: "it holds no nkey seed".to_owned(),
@@ -156,10 +169,12 @@ fn options(settings: &Settings, name: &str) -> Result<ConnectOptions, BusError> 
         }
         Some(Auth::CredentialsFile(path)) => {
             let text = Secret::File(path.clone()).reveal()?;
-            options.credentials(&text).map_err(|error| BusError::Credentials {
-                path: path.display().to_string(),
-                detail: error.kind().to_string(),
-            })
+            options
+                .credentials(&text)
+                .map_err(|error| BusError::Credentials {
+                    path: path.display().to_string(),
+                    detail: error.kind().to_string(),
+                })
         }
     }
 }
@@ -168,13 +183,20 @@ fn options(settings: &Settings, name: &str) -> Result<ConnectOptions, BusError> 
 fn reconnect_delay(attempt: usize) -> Duration {
     let mut backoff = crate::retry::Backoff::new(RECONNECT_MIN, RECONNECT_MAX);
     backoff.skip(u32::try_from(attempt.saturating_sub(1)).unwrap_or(u32::MAX));
-    if attempt == 0 { Duration::ZERO } else { backoff.next(Retry::Yes) }
+    if attempt == 0 {
+        Duration::ZERO
+    } else {
+        backoff.next(Retry::Yes)
+    }
 }
 
 fn note(event: &Event, connected: &watch::Sender<bool>, attempts: &AtomicU64) {
     match event {
         Event::Connected => {
-            info!(attempts = attempts.swap(0, Ordering::Relaxed), "connected to NATS");
+            info!(
+                attempts = attempts.swap(0, Ordering::Relaxed),
+                "connected to NATS"
+            );
             connected.send_replace(true);
         }
         Event::Disconnected => {
@@ -212,7 +234,10 @@ mod tests {
 
     #[test]
     fn an_address_in_an_error_shows_no_password() {
-        assert_eq!(redact("nats://user:secret@host:4222"), "nats://***@host:4222");
+        assert_eq!(
+            redact("nats://user:secret@host:4222"),
+            "nats://***@host:4222"
+        );
         assert_eq!(redact("nats://host:4222"), "nats://host:4222");
     }
 
@@ -221,7 +246,10 @@ mod tests {
         assert_eq!(reconnect_delay(0), Duration::ZERO);
         for attempt in 1..100 {
             let delay = reconnect_delay(attempt);
-            assert!(delay >= RECONNECT_MIN / 2 && delay <= RECONNECT_MAX, "{attempt}: {delay:?}");
+            assert!(
+                delay >= RECONNECT_MIN / 2 && delay <= RECONNECT_MAX,
+                "{attempt}: {delay:?}"
+            );
         }
         assert!(reconnect_delay(50) >= RECONNECT_MAX / 2);
     }

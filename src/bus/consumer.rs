@@ -113,13 +113,20 @@ enum ConsumeError {
     #[error(
         "consumer `{name}` exists and {what}; delete it with: nats consumer rm {stream} {name}"
     )]
-    Misfit { name: String, stream: String, what: &'static str },
+    Misfit {
+        name: String,
+        stream: String,
+        what: &'static str,
+    },
     #[error("the consumer was deleted")]
     Deleted,
 }
 
 fn request(what: &'static str) -> impl Fn(async_nats::Error) -> ConsumeError {
-    move |error| ConsumeError::Request { what, detail: error.to_string() }
+    move |error| ConsumeError::Request {
+        what,
+        detail: error.to_string(),
+    }
 }
 
 /// Sends acknowledgements until their channel is closed.
@@ -133,7 +140,10 @@ pub async fn acknowledge(mut acks: mpsc::Receiver<(Ack, Acknowledgement)>) {
             Acknowledgement::Terminated => AckKind::Term,
         };
         if let Err(error) = acker.ack_with(kind).await {
-            debug!(error = error.to_string(), "cannot acknowledge; it will be delivered again");
+            debug!(
+                error = error.to_string(),
+                "cannot acknowledge; it will be delivered again"
+            );
         }
     }
 }
@@ -154,7 +164,12 @@ impl Consumer {
 
     /// Builds a consumer; `name` is its durable name.
     pub fn new(bus: Bus, name: String) -> Self {
-        Self { bus, name, last_sequence: 0, primed: false }
+        Self {
+            bus,
+            name,
+            last_sequence: 0,
+            primed: false,
+        }
     }
 
     /// Hands on messages in the order of the stream until `stop` or until nobody listens.
@@ -165,7 +180,8 @@ impl Consumer {
         let mut backoff = Backoff::new(BACKOFF_MIN, BACKOFF_MAX);
         loop {
             let before = self.last_sequence;
-            let Some(result) = stop.run_until_cancelled(self.session(&incoming)).await else {
+            let session = Box::pin(self.session(&incoming));
+            let Some(result) = stop.run_until_cancelled(session).await else {
                 return;
             };
             let Err(error) = result else {
@@ -175,9 +191,17 @@ impl Consumer {
                 backoff.reset();
             }
             if backoff.attempt() == 0 {
-                warn!(consumer = self.name, error = error.to_string(), "consumer starts over");
+                warn!(
+                    consumer = self.name,
+                    error = error.to_string(),
+                    "consumer starts over"
+                );
             } else {
-                debug!(consumer = self.name, error = error.to_string(), "consumer starts over");
+                debug!(
+                    consumer = self.name,
+                    error = error.to_string(),
+                    "consumer starts over"
+                );
             }
             let wait = tokio::time::sleep(backoff.next(Retry::Yes));
             if stop.run_until_cancelled(wait).await.is_none() {
@@ -189,12 +213,19 @@ impl Consumer {
     /// Reads until an error; `Ok` when nobody listens any more.
     async fn session(&mut self, incoming: &mpsc::Sender<Incoming>) -> Result<(), ConsumeError> {
         self.bus.connected().await;
-        let stream = self.bus.ensure_stream().await.map_err(|error| ConsumeError::Request {
-            what: "find the stream",
-            detail: error.to_string(),
-        })?;
+        let stream = self
+            .bus
+            .ensure_stream()
+            .await
+            .map_err(|error| ConsumeError::Request {
+                what: "find the stream",
+                detail: error.to_string(),
+            })?;
         let mut consumer = self.durable(&stream).await?;
-        let info = consumer.info().await.map_err(|error| request("look at the consumer")(error.into()))?;
+        let info = consumer
+            .info()
+            .await
+            .map_err(|error| request("look at the consumer")(error.into()))?;
         let floor = info.ack_floor.stream_sequence;
         let delivered = info.delivered.stream_sequence;
         let mut expected = info.delivered.consumer_sequence + 1;
@@ -202,8 +233,18 @@ impl Consumer {
             self.prime(&stream, floor, incoming).await?;
             self.primed = true;
         }
-        self.recover(&stream, floor.max(self.last_sequence) + 1, delivered, incoming).await?;
-        info!(consumer = self.name, sequence = delivered, "consumer is at its position");
+        self.recover(
+            &stream,
+            floor.max(self.last_sequence) + 1,
+            delivered,
+            incoming,
+        )
+        .await?;
+        info!(
+            consumer = self.name,
+            sequence = delivered,
+            "consumer is at its position"
+        );
 
         let mut messages = consumer
             .stream()
@@ -230,7 +271,8 @@ impl Consumer {
             has_gap |= numbering != expected;
             expected = numbering + 1;
             if has_gap && sequence > self.last_sequence {
-                self.recover(&stream, self.last_sequence + 1, sequence - 1, incoming).await?;
+                self.recover(&stream, self.last_sequence + 1, sequence - 1, incoming)
+                    .await?;
                 has_gap = false;
             }
             let (message, acker) = message.split();
@@ -255,7 +297,9 @@ impl Consumer {
         let deliver_policy = match self.last_sequence {
             0 => DeliverPolicy::All,
             // Somebody deleted the consumer while we ran: go on where we were.
-            last => DeliverPolicy::ByStartSequence { start_sequence: last + 1 },
+            last => DeliverPolicy::ByStartSequence {
+                start_sequence: last + 1,
+            },
         };
         let wanted = Config {
             durable_name: Some(self.name.clone()),
@@ -280,7 +324,11 @@ impl Consumer {
             return Ok(consumer);
         };
         let stream = stream.cached_info().config.name.clone();
-        Err(ConsumeError::Misfit { name: self.name.clone(), stream, what })
+        Err(ConsumeError::Misfit {
+            name: self.name.clone(),
+            stream,
+            what,
+        })
     }
 
     /// Reads a stretch of acknowledged messages up to `floor`.
@@ -299,7 +347,8 @@ impl Consumer {
         };
         let start_time = at_floor.time - PRIME_WINDOW;
         let policy = DeliverPolicy::ByStartTime { start_time };
-        self.read(stream, policy, floor, Phase::Primed, incoming).await
+        self.read(stream, policy, floor, Phase::Primed, incoming)
+            .await
     }
 
     /// Reads the messages `first` to `last` straight from the stream.
@@ -313,8 +362,11 @@ impl Consumer {
         if first > last {
             return Ok(());
         }
-        let policy = DeliverPolicy::ByStartSequence { start_sequence: first };
-        self.read(stream, policy, last, Phase::Recovered, incoming).await
+        let policy = DeliverPolicy::ByStartSequence {
+            start_sequence: first,
+        };
+        self.read(stream, policy, last, Phase::Recovered, incoming)
+            .await
     }
 
     async fn read(
@@ -340,7 +392,10 @@ impl Consumer {
         let result = self.read_with(&reader, last, phase, incoming).await;
         // It would go away by itself; the server need not keep it until then.
         if let Err(error) = stream.delete_consumer(&reader.cached_info().name).await {
-            debug!(error = error.to_string(), "cannot delete the reader of history");
+            debug!(
+                error = error.to_string(),
+                "cannot delete the reader of history"
+            );
         }
         result
     }

@@ -50,7 +50,10 @@ impl Bus {
         if let Some(headers) = headers {
             message = message.headers(headers);
         }
-        let sent = self.context.send_publish(subject, message.message_id(id)).await;
+        let sent = self
+            .context
+            .send_publish(subject, message.message_id(id))
+            .await;
         let confirmed = match sent {
             Ok(acknowledgement) => acknowledgement.await,
             Err(error) => Err(error),

@@ -121,32 +121,37 @@ impl Bus {
         let settings = &self.settings;
         let stream = settings.stream.clone();
         if !settings.manage {
-            return Err(StreamError::Missing { stream, command: command(settings) });
+            return Err(StreamError::Missing {
+                stream,
+                command: command(settings),
+            });
         }
         let wanted = config(settings);
         match self.context.create_stream(wanted.clone()).await {
             Ok(created) => {
                 // Old servers ignore what they do not know and answer success.
-                match difference(&created.cached_info().config, &wanted).first() {
-                    Some(what) => Err(StreamError::NotAsAsked { stream, what }),
-                    None => {
-                        info!(stream, "created the stream");
-                        Ok(created)
-                    }
+                let created_config = &created.cached_info().config;
+                if let Some(what) = difference(created_config, &wanted).first() {
+                    return Err(StreamError::NotAsAsked { stream, what });
                 }
+                info!(stream, "created the stream");
+                Ok(created)
             }
             Err(error) => match error.kind() {
                 CreateStreamErrorKind::JetStream(error) => match error.error_code() {
-                    ErrorCode::STREAM_SUBJECT_OVERLAP => {
-                        Err(StreamError::Overlap { topic: settings.topic.clone() })
-                    }
+                    ErrorCode::STREAM_SUBJECT_OVERLAP => Err(StreamError::Overlap {
+                        topic: settings.topic.clone(),
+                    }),
                     // Somebody else was faster: the next look finds it.
-                    ErrorCode::STREAM_NAME_EXIST => {
-                        Err(StreamError::Unavailable("the stream is being created".to_owned()))
-                    }
+                    ErrorCode::STREAM_NAME_EXIST => Err(StreamError::Unavailable(
+                        "the stream is being created".to_owned(),
+                    )),
                     // A cluster without enough servers, or without room, may get both.
                     _ if error.code() >= 500 => Err(StreamError::Unavailable(error.to_string())),
-                    _ => Err(StreamError::Refused { stream, detail: error.to_string() }),
+                    _ => Err(StreamError::Refused {
+                        stream,
+                        detail: error.to_string(),
+                    }),
                 },
                 kind => Err(StreamError::Unavailable(kind.to_string())),
             },
@@ -186,16 +191,27 @@ fn difference(found: &Config, wanted: &Config) -> Vec<&'static str> {
     compare(found.storage == wanted.storage, "storage");
     compare(found.max_age == wanted.max_age, "max_age");
     compare(found.num_replicas == wanted.num_replicas, "replicas");
-    compare(found.duplicate_window == wanted.duplicate_window, "duplicate window");
+    compare(
+        found.duplicate_window == wanted.duplicate_window,
+        "duplicate window",
+    );
     fields
 }
 
 /// Refuses a stream that cannot work, and says what else is not as configured.
 fn check(found: &Config, settings: &Settings) -> Result<(), StreamError> {
-    let misfit = |what: String| Err(StreamError::Misfit { stream: found.name.clone(), what });
+    let misfit = |what: String| {
+        Err(StreamError::Misfit {
+            stream: found.name.clone(),
+            what,
+        })
+    };
     let has_origin = found.mirror.is_some() || found.sources.is_some();
     let example = format!("{}.publisher.0.0.k", settings.topic);
-    let carries = found.subjects.iter().any(|subject| covers(subject, &example));
+    let carries = found
+        .subjects
+        .iter()
+        .any(|subject| covers(subject, &example));
     if !carries && !has_origin {
         return misfit(format!("does not carry subjects `{}.>`", settings.topic));
     }
@@ -203,8 +219,11 @@ fn check(found: &Config, settings: &Settings) -> Result<(), StreamError> {
         return misfit("does not acknowledge messages (`no_ack`)".to_owned());
     }
     if found.retention != RetentionPolicy::Limits {
-        return misfit("deletes messages before every sink has them (its retention is not \
-                       `limits`)".to_owned());
+        return misfit(
+            "deletes messages before every sink has them (its retention is not \
+                       `limits`)"
+                .to_owned(),
+        );
     }
     let mut differs = difference(found, &config(settings));
     // A wider subject or an origin elsewhere is the operator's business.
@@ -273,7 +292,12 @@ mod tests {
         for pattern in [">", "prometheus.>", "*.>", "prometheus.*.*.*.*", subject] {
             assert!(covers(pattern, subject), "{pattern}");
         }
-        for pattern in ["prometheus", "prometheus.*", "other.>", "prometheus.publisher.0.0.k.>"] {
+        for pattern in [
+            "prometheus",
+            "prometheus.*",
+            "other.>",
+            "prometheus.publisher.0.0.k.>",
+        ] {
             assert!(!covers(pattern, subject), "{pattern}");
         }
     }
@@ -282,24 +306,48 @@ mod tests {
     fn a_stream_that_cannot_work_is_refused() {
         let good = config(&settings());
         check(&good, &settings()).unwrap();
-        let other = Config { subjects: vec!["other.>".to_owned()], ..good.clone() };
+        let other = Config {
+            subjects: vec!["other.>".to_owned()],
+            ..good.clone()
+        };
         let error = check(&other, &settings()).unwrap_err();
-        assert!(error.to_string().contains("does not carry subjects `prometheus.>`"), "{error}");
-        check(&Config { no_ack: true, ..good.clone() }, &settings()).unwrap_err();
-        let queue = Config { retention: RetentionPolicy::WorkQueue, ..good };
+        assert!(
+            error
+                .to_string()
+                .contains("does not carry subjects `prometheus.>`"),
+            "{error}"
+        );
+        check(
+            &Config {
+                no_ack: true,
+                ..good.clone()
+            },
+            &settings(),
+        )
+        .unwrap_err();
+        let queue = Config {
+            retention: RetentionPolicy::WorkQueue,
+            ..good
+        };
         check(&queue, &settings()).unwrap_err();
     }
 
     #[test]
     fn what_an_old_server_ignored_is_noticed() {
         let wanted = config(&settings());
-        let created = Config { duplicate_window: Duration::ZERO, ..wanted.clone() };
+        let created = Config {
+            duplicate_window: Duration::ZERO,
+            ..wanted.clone()
+        };
         assert_eq!(difference(&created, &wanted), ["duplicate window"]);
     }
 
     #[test]
     fn the_duplicate_window_is_never_longer_than_the_messages_live() {
-        let short = Settings { max_age: Duration::from_secs(30), ..settings() };
+        let short = Settings {
+            max_age: Duration::from_secs(30),
+            ..settings()
+        };
         assert_eq!(config(&short).duplicate_window, Duration::from_secs(30));
         assert!(command(&short).contains("--max-age 30s --dupe-window 30s"));
     }

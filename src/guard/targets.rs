@@ -65,7 +65,11 @@ impl Targets {
         time_ms: i64,
         now_ms: i64,
     ) {
-        let entrant = Entrant { lane, last_ms: time_ms, heard_ms: now_ms };
+        let entrant = Entrant {
+            lane,
+            last_ms: time_ms,
+            heard_ms: now_ms,
+        };
         let room = self.0.len() < TARGETS_MAX;
         match self.0.entry((Arc::clone(publisher), Arc::clone(target))) {
             Entry::Occupied(mut known) => {
@@ -88,8 +92,10 @@ impl Targets {
     /// `live` holds stable hashes; a target that another lane has taken over is not the lane's.
     pub fn missing(&self, publisher: &str, lane: u32, live: &[u64]) -> Vec<Known> {
         let live: std::collections::HashSet<u64> = live.iter().copied().collect();
-        let of_lane =
-            self.0.iter().filter(|((site, _), known)| &**site == publisher && known.lane == lane);
+        let of_lane = self
+            .0
+            .iter()
+            .filter(|((site, _), known)| &**site == publisher && known.lane == lane);
         of_lane
             .filter(|((_, target), _)| !live.contains(&target.stable_hash()))
             .map(|((publisher, target), known)| Known {
@@ -119,7 +125,8 @@ impl Targets {
 
     /// Tells whether a target is known.
     pub fn contains(&self, publisher: &Arc<str>, target: &Arc<Labels>) -> bool {
-        self.0.contains_key(&(Arc::clone(publisher), Arc::clone(target)))
+        self.0
+            .contains_key(&(Arc::clone(publisher), Arc::clone(target)))
     }
 
     /// Returns how many targets are known.
@@ -151,10 +158,19 @@ mod tests {
         let mut targets = Targets::default();
         targets.note(&site, &a, 0, 1000, 1000);
         assert_eq!(targets.judge(&site, &a, 1001, 1001), Verdict::Admit);
-        assert_eq!(targets.judge(&site, &a, 1000, 1001), Verdict::Drop(DropReason::Duplicate));
-        assert_eq!(targets.judge(&site, &a, 999, 1001), Verdict::Drop(DropReason::OutOfOrder));
+        assert_eq!(
+            targets.judge(&site, &a, 1000, 1001),
+            Verdict::Drop(DropReason::Duplicate)
+        );
+        assert_eq!(
+            targets.judge(&site, &a, 999, 1001),
+            Verdict::Drop(DropReason::OutOfOrder)
+        );
         assert_eq!(targets.judge(&site, &b, 999, 1001), Verdict::Admit);
-        assert_eq!(targets.judge(&"EUDC1".into(), &a, 999, 1001), Verdict::Admit);
+        assert_eq!(
+            targets.judge(&"EUDC1".into(), &a, 999, 1001),
+            Verdict::Admit
+        );
     }
 
     #[test]
@@ -173,7 +189,14 @@ mod tests {
         targets.note(&site, &b, 0, 1, 1);
         targets.note(&site, &c, 1, 1, 1);
         let gone = targets.missing(&site, 0, &[a.stable_hash()]);
-        assert_eq!(gone, [Known { publisher: Arc::clone(&site), target: Arc::clone(&b), lane: 0 }]);
+        assert_eq!(
+            gone,
+            [Known {
+                publisher: Arc::clone(&site),
+                target: Arc::clone(&b),
+                lane: 0
+            }]
+        );
         targets.forget(&site, &b);
         assert_eq!(targets.missing(&site, 0, &[a.stable_hash()]), []);
     }

@@ -156,7 +156,11 @@ impl Fetcher {
         for _ in 0..=REDIRECTS_MAX {
             // Credentials go to the configured host only.
             let is_same_host = url.host() == fetching.url.host();
-            let auth = if is_same_host { authorization(fetching.url) } else { None };
+            let auth = if is_same_host {
+                authorization(fetching.url)
+            } else {
+                None
+            };
             let response = self.get(&url, auth, fetching.timeout).await?;
             match response.status() {
                 StatusCode::OK => return read(response, fetching.body_size_limit).await,
@@ -187,12 +191,18 @@ impl Fetcher {
             .header(header::ACCEPT, ACCEPT)
             .header(header::ACCEPT_ENCODING, "gzip")
             .header(header::USER_AGENT, USER_AGENT)
-            .header("X-Prometheus-Scrape-Timeout-Seconds", timeout.as_secs_f64().to_string());
+            .header(
+                "X-Prometheus-Scrape-Timeout-Seconds",
+                timeout.as_secs_f64().to_string(),
+            );
         if let Some(auth) = auth {
             request = request.header(header::AUTHORIZATION, auth);
         }
         let request = request.body(Empty::new()).map_err(|_invalid| invalid())?;
-        self.client.request(request).await.map_err(|error| classify(&error))
+        self.client
+            .request(request)
+            .await
+            .map_err(|error| classify(&error))
     }
 }
 
@@ -204,7 +214,10 @@ fn authorization(url: &Url) -> Option<HeaderValue> {
         let decoded = percent_encoding::percent_decode_str(text).decode_utf8_lossy();
         Secret::Inline(decoded.into())
     };
-    let auth = Auth::Basic { username: plain(url.username()), password: url.password().map(plain) };
+    let auth = Auth::Basic {
+        username: plain(url.username()),
+        password: url.password().map(plain),
+    };
     auth.header().ok()
 }
 
@@ -218,7 +231,11 @@ fn location(from: &Url, response: &Response<Incoming>) -> Result<Url, FetchError
 
 async fn read(response: Response<Incoming>, limit: usize) -> Result<Fetched, FetchError> {
     let (head, mut body) = response.into_parts();
-    let text = |name| head.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let text = |name| {
+        head.headers
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok())
+    };
     let content_type = text(header::CONTENT_TYPE).map(str::to_owned);
     let is_gzip = match text(header::CONTENT_ENCODING).map(str::trim) {
         None | Some("" | "identity") => false,
@@ -235,17 +252,30 @@ async fn read(response: Response<Incoming>, limit: usize) -> Result<Fetched, Fet
             received.extend_from_slice(data);
         }
     }
-    let body = if is_gzip { gunzip(&received, limit)? } else { received };
-    Ok(Fetched { body: body.into(), content_type })
+    let body = if is_gzip {
+        gunzip(&received, limit)?
+    } else {
+        received
+    };
+    Ok(Fetched {
+        body: body.into(),
+        content_type,
+    })
 }
 
 fn gunzip(compressed: &[u8], limit: usize) -> Result<Vec<u8>, FetchError> {
     let mut body = Vec::with_capacity(compressed.len().saturating_mul(4).min(limit));
     let decoder = flate2::read::MultiGzDecoder::new(compressed);
     // One byte more than allowed shows that there is more, and no bomb gets further.
-    let read = decoder.take((limit as u64).saturating_add(1)).read_to_end(&mut body);
+    let read = decoder
+        .take((limit as u64).saturating_add(1))
+        .read_to_end(&mut body);
     read.map_err(|error| FetchError::Encoding(error.to_string()))?;
-    if body.len() > limit { Err(FetchError::BodyTooLarge(limit)) } else { Ok(body) }
+    if body.len() > limit {
+        Err(FetchError::BodyTooLarge(limit))
+    } else {
+        Ok(body)
+    }
 }
 
 /// Finds out what a failed request died of.
@@ -256,7 +286,9 @@ fn classify(error: &hyper_util::client::legacy::Error) -> FetchError {
             return FetchError::Dns(dns.0.to_string());
         }
         if let Some(io) = error.downcast_ref::<io::Error>() {
-            let inner = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+            let inner = io
+                .get_ref()
+                .and_then(|inner| inner.downcast_ref::<rustls::Error>());
             if let Some(tls) = inner {
                 return FetchError::Tls(tls.to_string());
             }

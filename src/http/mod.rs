@@ -8,7 +8,7 @@ mod client;
 mod fetch;
 
 pub use client::{Answer, Client, ClientError};
-pub use fetch::{Fetched, FetchError, Fetcher, Fetching};
+pub use fetch::{FetchError, Fetched, Fetcher, Fetching};
 
 use std::time::Duration;
 

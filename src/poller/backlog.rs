@@ -63,14 +63,21 @@ impl Backlog {
 
     fn with_limit(lanes: usize, metrics: Metrics, bytes_max: usize) -> Self {
         let state = State {
-            lanes: std::iter::repeat_with(LaneState::default).take(lanes).collect(),
+            lanes: std::iter::repeat_with(LaneState::default)
+                .take(lanes)
+                .collect(),
             bytes: 0,
             order: 0,
             is_closed: false,
             is_dropping: false,
         };
         let lanes = std::iter::repeat_with(Arc::default).take(lanes).collect();
-        Self { state: Mutex::new(state), lanes, bytes_max, metrics }
+        Self {
+            state: Mutex::new(state),
+            lanes,
+            bytes_max,
+            metrics,
+        }
     }
 
     /// Puts a frame behind the others of its lane; drops the oldest ones when there is no room.
@@ -90,7 +97,10 @@ impl Backlog {
             dropped += frame.scrapes;
         }
         if dropped > 0 && !state.is_dropping {
-            error!(bytes = self.bytes_max, "no room for more frames; dropping the oldest ones");
+            error!(
+                bytes = self.bytes_max,
+                "no room for more frames; dropping the oldest ones"
+            );
         }
         state.is_dropping = dropped > 0 || (state.is_dropping && state.bytes > self.bytes_max / 2);
         self.metrics.dropped(DropReason::BufferFull, dropped);
@@ -149,7 +159,11 @@ impl Backlog {
         let mut state = self.lock();
         let mut scrapes = 0;
         for lane in &mut state.lanes {
-            scrapes += lane.frames.drain(..).map(|(_, frame)| frame.scrapes).sum::<u64>();
+            scrapes += lane
+                .frames
+                .drain(..)
+                .map(|(_, frame)| frame.scrapes)
+                .sum::<u64>();
         }
         state.bytes = 0;
         self.metrics.dropped(DropReason::Shutdown, scrapes);
@@ -186,7 +200,12 @@ mod tests {
     use super::*;
 
     fn frame(number: u64) -> Waiting {
-        Waiting { number, epoch: 1, payload: Bytes::from_static(&[0; 10]), scrapes: 2 }
+        Waiting {
+            number,
+            epoch: 1,
+            payload: Bytes::from_static(&[0; 10]),
+            scrapes: 2,
+        }
     }
 
     fn backlog(lanes: usize) -> Backlog {
@@ -218,7 +237,11 @@ mod tests {
         backlog.remove(0);
         assert_eq!(backlog.first(0).await, Some(frame(2)));
         backlog.push(1, frame(2));
-        assert_eq!(backlog.first(1).await, Some(frame(2)), "the first of lane 1 was the oldest");
+        assert_eq!(
+            backlog.first(1).await,
+            Some(frame(2)),
+            "the first of lane 1 was the oldest"
+        );
     }
 
     #[tokio::test]

@@ -59,11 +59,25 @@ impl Lane {
         clock: Clock,
     ) -> Self {
         let open = Vec::new();
-        Self { index, epoch, number: 0, live, open, open_bytes: 0, backlog, bus, clock }
+        Self {
+            index,
+            epoch,
+            number: 0,
+            live,
+            open,
+            open_bytes: 0,
+            backlog,
+            bus,
+            clock,
+        }
     }
 
     /// Gathers until all workers have ended; then closes the last frame.
-    pub(super) async fn run(mut self, mut records: mpsc::Receiver<Record>, stop: CancellationToken) {
+    pub(super) async fn run(
+        mut self,
+        mut records: mpsc::Receiver<Record>,
+        stop: CancellationToken,
+    ) {
         let mut heartbeats = tokio::time::interval(HEARTBEAT_INTERVAL);
         heartbeats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut deadline = Instant::now();
@@ -116,15 +130,29 @@ impl Lane {
     /// Encodes records into one frame, or several when one would be larger than the server takes.
     fn encode(&mut self, mut records: Vec<Record>, payload_max: usize) {
         let number = self.number + 1;
-        let header = Header { epoch: self.epoch, number, base: number };
+        let header = Header {
+            epoch: self.epoch,
+            number,
+            base: number,
+        };
         let payload = wire::encode(&header, &records);
         let texts: usize = records.iter().map(text_bytes).sum();
         if payload.len() <= payload_max && texts <= TEXTS_MAX {
             self.number = number;
-            let scrapes = records.iter().filter(|record| matches!(record, Record::Scrape(_)));
+            let scrapes = records
+                .iter()
+                .filter(|record| matches!(record, Record::Scrape(_)));
             let scrapes = scrapes.count() as u64;
             let epoch = self.epoch;
-            self.backlog.push(self.index, Waiting { number, epoch, payload: payload.into(), scrapes });
+            self.backlog.push(
+                self.index,
+                Waiting {
+                    number,
+                    epoch,
+                    payload: payload.into(),
+                    scrapes,
+                },
+            );
             return;
         }
         if records.len() > 1 {

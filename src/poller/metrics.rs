@@ -100,7 +100,11 @@ impl Metrics {
     }
 
     pub(super) fn target(&self, job: &str) {
-        self.targets.get_or_create(&JobLabel { job: job.to_owned() }).inc();
+        self.targets
+            .get_or_create(&JobLabel {
+                job: job.to_owned(),
+            })
+            .inc();
     }
 
     pub(super) fn published(&self, scrapes: u64, bytes: usize) {
@@ -120,8 +124,10 @@ impl Metrics {
     }
 
     pub(super) fn waiting(&self, bytes: usize, frames: usize) {
-        self.waiting_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
-        self.waiting_frames.set(i64::try_from(frames).unwrap_or(i64::MAX));
+        self.waiting_bytes
+            .set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.waiting_frames
+            .set(i64::try_from(frames).unwrap_or(i64::MAX));
     }
 
     #[cfg(test)]

@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::bus::{Bus, BusError, LaneId, StreamError};
+use crate::clock::Clock;
 use crate::http::Fetcher;
 use crate::scrape;
 use crate::service::{Context, Ending};
@@ -42,6 +43,9 @@ const TARGETS_PER_LANE: usize = 250;
 /// Records on their way from the workers to a lane. The lane only puts them aside and encodes
 /// now and then; when it is full the workers wait, and nothing is lost.
 const RECORDS_QUEUE: usize = 256;
+
+/// How long the start waits for NATS before it begins to scrape without it.
+const START_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long frames may still be published after a request to stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -63,73 +67,164 @@ pub enum PollerError {
     Tls(#[from] TlsError),
 }
 
-/// Runs the poller until `stop`.
+/// Runs the poller until it is told to stop.
 pub async fn run(context: Context) -> Result<Ending, PollerError> {
-    let Context { config, metrics, clock, stop, ready } = context;
+    let Context {
+        config,
+        metrics,
+        clock,
+        stop,
+        ready,
+    } = context;
     let settings = config.poller_stream.clone().ok_or(PollerError::NoStream)?;
     let fetcher = Fetcher::new(scrape::tls_for(&config.scrape)?);
     let (scrape_metrics, metrics) = metrics.register("poller", |registry| {
-        (scrape::Metrics::register(registry), Metrics::register(registry))
+        (
+            scrape::Metrics::register(registry),
+            Metrics::register(registry),
+        )
     });
     let name = format!("prometheus-streams-poller {}", config.identity);
     let bus = Bus::connect(settings, &name).await?;
-    if !bus.is_connected() {
-        info!("not connected to NATS yet; waiting");
-    }
-    if bus.wait_for_stream(&stop).await?.is_none() {
-        return Ok(Ending::Clean);
-    }
+    let patient = tokio::time::timeout(START_PATIENCE, bus.wait_for_stream(&stop));
+    let has_stream = match patient.await {
+        Ok(Ok(Some(()))) => true,
+        Ok(Ok(None)) => return Ok(Ending::Clean),
+        Ok(Err(error)) => return Err(error.into()),
+        Err(_elapsed) => {
+            warn!("NATS is away; what is scraped waits in memory, as much as there is room for");
+            false
+        }
+    };
 
     let lanes = assign(&config.scrape.targets);
-    let count = lanes.len();
-    let backlog = Arc::new(Backlog::new(count, metrics.clone()));
     let epoch = u64::try_from(clock.now_ms()).unwrap_or(0);
-    let mut producers = JoinSet::new();
-    let mut publishers = JoinSet::new();
-    let abandon = CancellationToken::new();
-    for (index, targets) in lanes.into_iter().enumerate() {
-        let lane = u32::try_from(index).unwrap_or(u32::MAX);
-        let id = LaneId { publisher: config.identity.as_str().into(), lane };
-        // Workers write, the lane reads; the length bounds how far they can get ahead of it.
-        let (records_tx, records_rx) = mpsc::channel(RECORDS_QUEUE);
-        let live = targets.iter().map(|target| target.labels.stable_hash()).collect();
-        for target in targets {
-            metrics.target(target.labels.job());
-            let (fetcher, clock) = (fetcher.clone(), clock.clone());
-            let worker = scrape::Worker::new(target, fetcher, clock, scrape_metrics.clone());
-            producers.spawn(worker.run(records_tx.clone(), stop.clone()));
-        }
-        drop(records_tx);
-        let lane = Lane::new(index, epoch, live, Arc::clone(&backlog), bus.clone(), clock.clone());
-        producers.spawn(lane.run(records_rx, stop.clone()));
-        let publisher = Publisher::new(id, index, Arc::clone(&backlog), bus.clone(), metrics.clone());
-        publishers.spawn(publisher.run(abandon.clone()));
-    }
-    let targets = config.scrape.targets.len();
-    info!(targets, lanes = count, epoch, "polling");
+    info!(
+        targets = config.scrape.targets.len(),
+        lanes = lanes.len(),
+        epoch,
+        "polling"
+    );
+    let backlog = Arc::new(Backlog::new(lanes.len(), metrics.clone()));
+    let publisher = config.identity.as_str().into();
+    let site = Site {
+        publisher,
+        epoch,
+        fetcher,
+        bus,
+        clock,
+        scrape_metrics,
+        metrics,
+        backlog,
+    };
+    let tasks = site.spawn(lanes, &stop);
     ready.set(true);
+    let found = if has_stream {
+        Ok(Some(()))
+    } else {
+        site.bus.wait_for_stream(&stop).await
+    };
+    if let Err(error) = found {
+        stop.cancel();
+        site.end(tasks).await;
+        return Err(error.into());
+    }
+    Ok(site.end(tasks).await)
+}
 
-    while producers.join_next().await.is_some() {}
-    backlog.close();
-    let drained = async { while publishers.join_next().await.is_some() {} };
-    if tokio::time::timeout(DRAIN_TIMEOUT, drained).await.is_err() {
-        abandon.cancel();
-        while publishers.join_next().await.is_some() {}
+/// What all lanes of a site share.
+struct Site {
+    publisher: Arc<str>,
+    epoch: u64,
+    fetcher: Fetcher,
+    bus: Bus,
+    clock: Clock,
+    scrape_metrics: scrape::Metrics,
+    metrics: Metrics,
+    backlog: Arc<Backlog>,
+}
+
+/// The tasks of a site.
+struct Tasks {
+    /// Workers and lanes; they end when told to stop.
+    producers: JoinSet<()>,
+    /// Publishers; they end when the backlog is closed and empty.
+    publishers: JoinSet<()>,
+    /// Makes publishers end at once.
+    abandon: CancellationToken,
+}
+
+impl Site {
+    fn spawn(&self, lanes: Vec<Vec<scrape::Target>>, stop: &CancellationToken) -> Tasks {
+        let (mut producers, mut publishers) = (JoinSet::new(), JoinSet::new());
+        let abandon = CancellationToken::new();
+        for (index, targets) in lanes.into_iter().enumerate() {
+            // Workers write, the lane reads; the length bounds how far they can get ahead of it.
+            let (records_tx, records_rx) = mpsc::channel(RECORDS_QUEUE);
+            let live = targets
+                .iter()
+                .map(|target| target.labels.stable_hash())
+                .collect();
+            for target in targets {
+                self.metrics.target(target.labels.job());
+                let (fetcher, clock) = (self.fetcher.clone(), self.clock.clone());
+                let metrics = self.scrape_metrics.clone();
+                let worker = scrape::Worker::new(target, fetcher, clock, metrics);
+                producers.spawn(worker.run(records_tx.clone(), stop.clone()));
+            }
+            drop(records_tx);
+            let (backlog, bus) = (Arc::clone(&self.backlog), self.bus.clone());
+            let lane = Lane::new(index, self.epoch, live, backlog, bus, self.clock.clone());
+            producers.spawn(lane.run(records_rx, stop.clone()));
+            let lane = u32::try_from(index).unwrap_or(u32::MAX);
+            let id = LaneId {
+                publisher: Arc::clone(&self.publisher),
+                lane,
+            };
+            let (backlog, bus) = (Arc::clone(&self.backlog), self.bus.clone());
+            let publisher = Publisher::new(id, index, backlog, bus, self.metrics.clone());
+            publishers.spawn(publisher.run(abandon.clone()));
+        }
+        Tasks {
+            producers,
+            publishers,
+            abandon,
+        }
     }
-    let left = backlog.abandon();
-    bus.close().await;
-    if left > 0 {
-        warn!(scrapes = left, "stopped with scrapes that could not be published");
-        return Ok(Ending::Unclean);
+
+    /// Waits until scraping has ended and everything is published, the latter not for ever.
+    async fn end(&self, tasks: Tasks) -> Ending {
+        let Tasks {
+            mut producers,
+            mut publishers,
+            abandon,
+        } = tasks;
+        while producers.join_next().await.is_some() {}
+        self.backlog.close();
+        let drained = async { while publishers.join_next().await.is_some() {} };
+        if tokio::time::timeout(DRAIN_TIMEOUT, drained).await.is_err() {
+            abandon.cancel();
+            while publishers.join_next().await.is_some() {}
+        }
+        let scrapes = self.backlog.abandon();
+        self.bus.close().await;
+        if scrapes > 0 {
+            warn!(scrapes, "stopped with scrapes that could not be published");
+            return Ending::Unclean;
+        }
+        Ending::Clean
     }
-    Ok(Ending::Clean)
 }
 
 /// Spreads targets over lanes by their hash.
 ///
 /// The number of lanes is a power of two, so that a site that grows moves as few targets as can be.
 fn assign(targets: &[scrape::Target]) -> Vec<Vec<scrape::Target>> {
-    let count = targets.len().div_ceil(TARGETS_PER_LANE).max(1).next_power_of_two();
+    let count = targets
+        .len()
+        .div_ceil(TARGETS_PER_LANE)
+        .max(1)
+        .next_power_of_two();
     let mut lanes = vec![Vec::new(); count];
     for target in targets {
         // The phase uses the low bits of the same hash, so the lane takes the high ones.
@@ -175,7 +270,8 @@ mod tests {
     fn a_target_keeps_its_lane() {
         let find = |lanes: &[Vec<scrape::Target>]| {
             lanes.iter().position(|lane| {
-                lane.iter().any(|target| target.labels.instance() == "host7:9100")
+                lane.iter()
+                    .any(|target| target.labels.instance() == "host7:9100")
             })
         };
         assert_eq!(find(&assign(&targets(600))), find(&assign(&targets(900))));

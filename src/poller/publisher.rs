@@ -37,7 +37,13 @@ impl Publisher {
         bus: Bus,
         metrics: Metrics,
     ) -> Self {
-        Self { id, index, backlog, bus, metrics }
+        Self {
+            id,
+            index,
+            backlog,
+            bus,
+            metrics,
+        }
     }
 
     /// Runs until the backlog is closed and empty, or until `abandon`.
@@ -53,7 +59,10 @@ impl Publisher {
 
     /// Publishes a frame until it is confirmed, or until there is no point.
     async fn publish(&self, frame: &Waiting) {
-        let subject = Subject { lane: self.id.clone(), kind: Kind::Key };
+        let subject = Subject {
+            lane: self.id.clone(),
+            kind: Kind::Key,
+        };
         let subject = subject.write(&self.bus.settings().topic);
         let id = format!("{}/{}/{}", self.id, frame.epoch, frame.number);
         let mut backoff = Backoff::new(BACKOFF_MIN, BACKOFF_MAX);

@@ -49,7 +49,11 @@ impl Batch {
     pub(super) fn push(&mut self, publisher: &Arc<str>, scrape: Scrape, source: Source) {
         self.text_bytes += text_bytes(&scrape);
         let (publisher, scrape) = (Arc::clone(publisher), Arc::new(scrape));
-        self.deliveries.push(Delivery { publisher, scrape, state: State::Pending });
+        self.deliveries.push(Delivery {
+            publisher,
+            scrape,
+            state: State::Pending,
+        });
         self.sources.push(source);
     }
 
@@ -72,7 +76,9 @@ impl Batch {
 
     /// Tells whether something is still to be delivered.
     pub(super) fn is_pending(&self) -> bool {
-        self.deliveries.iter().any(|delivery| delivery.state == State::Pending)
+        self.deliveries
+            .iter()
+            .any(|delivery| delivery.state == State::Pending)
     }
 
     /// Tries once.

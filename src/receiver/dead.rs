@@ -64,7 +64,11 @@ impl DeadLetters {
                     match tokio::time::timeout(PUBLISH_TIMEOUT, sent).await {
                         Ok(Ok(())) => metrics.dead_letter(DeadLetterOutcome::Published),
                         Ok(Err(error)) => {
-                            warn!(sequence, error = error.to_string(), "cannot keep a dead letter");
+                            warn!(
+                                sequence,
+                                error = error.to_string(),
+                                "cannot keep a dead letter"
+                            );
                             metrics.dead_letter(DeadLetterOutcome::Failed);
                         }
                         Err(_elapsed) => metrics.dead_letter(DeadLetterOutcome::Failed),
@@ -89,12 +93,18 @@ async fn publish(bus: &Bus, letter: DeadLetter) -> Result<(), PublishError> {
     let id = format!("dead/{}/{}", letter.sequence, letter.part);
     let mut headers = HeaderMap::new();
     headers.insert("Prometheus-Streams-Reason", letter.reason);
-    headers.insert("Prometheus-Streams-Detail", one_line(&letter.detail).as_str());
+    headers.insert(
+        "Prometheus-Streams-Detail",
+        one_line(&letter.detail).as_str(),
+    );
     headers.insert("Prometheus-Streams-Sequence", letter.sequence.to_string());
     if let Some(sink) = &letter.sink {
         headers.insert("Prometheus-Streams-Sink", one_line(sink).as_str());
     }
-    let room = bus.max_payload().unwrap_or(usize::MAX).saturating_sub(HEADERS_MAX);
+    let room = bus
+        .max_payload()
+        .unwrap_or(usize::MAX)
+        .saturating_sub(HEADERS_MAX);
     let mut payload = letter.payload;
     if payload.len() > room {
         headers.insert("Prometheus-Streams-Cut-From", payload.len().to_string());

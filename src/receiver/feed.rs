@@ -11,19 +11,19 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::batch::Batch;
-use super::dead::{DeadLetter, DeadLetters};
+use super::dead::DeadLetters;
 use super::intake::Intake;
 use super::lanes::{Lanes, Message, Work};
 use super::metrics::{Metrics, SinkMetrics};
-use crate::bus::{Ack, Acknowledgement, Consumer, Incoming, Kind, LaneId, Phase, Subject};
+use super::refusals::Refusals;
+use crate::bus::{Ack, Acknowledgement, Consumer, Incoming, LaneId, Phase, Subject};
 use crate::clock::Clock;
 use crate::guard::{AgeLimit, DropReason};
-use crate::model::{Labels, Record};
+use crate::model::Record;
 use crate::retry::{Retry, Retryable as _};
 use crate::service::Ending;
-use crate::sink::{Batching, DeliverError, Delivery, Sink, State};
+use crate::sink::{Batching, DeliverError, Sink, State};
 use crate::telemetry::chain;
-use crate::wire::{self, Header};
 
 /// Bytes of messages that may wait here; when it is reached nothing more is taken, and the
 /// messages stay in the stream. A frame of a small site has some kilobytes, the largest a megabyte.
@@ -42,10 +42,6 @@ const LANES_PER_BATCH_MAX: usize = 256;
 /// How long a delivery that is under way may go on after a request to stop.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Refused scrapes that are logged within [`REFUSAL_PERIOD`]; the rest is counted only.
-const REFUSALS_LOGGED_MAX: u32 = 10;
-const REFUSAL_PERIOD: Duration = Duration::from_secs(10);
-
 /// Where a feed puts what is not for its sink.
 #[derive(Debug)]
 pub(super) struct Outlets {
@@ -60,7 +56,7 @@ pub(super) struct Feed {
     topic: String,
     age: AgeLimit,
     clock: Clock,
-    outlets: Outlets,
+    acks: mpsc::Sender<(Ack, Acknowledgement)>,
     metrics: SinkMetrics,
     intake: Intake,
     lanes: Lanes,
@@ -71,7 +67,7 @@ pub(super) struct Feed {
     delivering: JoinSet<(Batch, Result<(), DeliverError>)>,
     retrying: Vec<(Instant, Batch)>,
     is_failing: bool,
-    refusals: (Option<Instant>, u32),
+    refusals: Refusals,
 }
 
 /// What happens next.
@@ -98,12 +94,13 @@ impl Feed {
         let metrics = metrics.of(sink.name());
         Self {
             batching: sink.batching(),
+            refusals: Refusals::new(sink.name(), &topic, outlets.dead_letters),
+            acks: outlets.acks,
             intake: Intake::new(age, clock.clone(), metrics.clone()),
             sink,
             topic,
             age,
             clock,
-            outlets,
             metrics,
             lanes: Lanes::default(),
             outstanding: HashMap::new(),
@@ -111,7 +108,6 @@ impl Feed {
             delivering: JoinSet::new(),
             retrying: Vec::new(),
             is_failing: false,
-            refusals: (None, 0),
         }
     }
 
@@ -124,7 +120,9 @@ impl Feed {
         let mut progress = ticks(Consumer::ACK_WAIT / 3);
         let mut silence = ticks(self.silence_check());
         loop {
-            let event = self.next(&mut incoming, &mut progress, &mut silence, &stop).await;
+            let event = self
+                .next(&mut incoming, &mut progress, &mut silence, &stop)
+                .await;
             match event {
                 Event::Arrived(message) => self.arrived(message),
                 Event::Tried(batch, result) => self.tried(batch, result),
@@ -135,7 +133,8 @@ impl Feed {
                 Event::Stopped | Event::ConsumerEnded => break,
             }
             self.dispatch();
-            self.metrics.waiting(self.lanes.bytes(), self.lanes.messages());
+            self.metrics
+                .waiting(self.lanes.bytes(), self.lanes.messages());
             self.metrics.targets(self.intake.targets());
         }
         self.finish().await
@@ -148,8 +147,8 @@ impl Feed {
         silence: &mut Interval,
         stop: &CancellationToken,
     ) -> Event {
-        let has_room = self.lanes.bytes() < WAITING_BYTES_MAX
-            && self.lanes.messages() < WAITING_MESSAGES_MAX;
+        let has_room =
+            self.lanes.bytes() < WAITING_BYTES_MAX && self.lanes.messages() < WAITING_MESSAGES_MAX;
         let due = self.next_batch_due();
         tokio::select! {
             biased;
@@ -203,8 +202,11 @@ impl Feed {
                 self.lanes.push(&subject.lane, Work::Message(work));
             }
             Err(error) => {
-                self.metrics.invalid("subject", "");
-                self.bury(&message.subject, message.sequence, "subject", &error, &message.payload);
+                let (sequence, payload) = (message.sequence, &message.payload);
+                let reason = "subject";
+                self.metrics.invalid(reason, "");
+                self.refusals
+                    .message(&message.subject, sequence, reason, &error, payload);
                 self.acknowledge(message.ack, Acknowledgement::Terminated);
             }
         }
@@ -266,7 +268,11 @@ impl Feed {
             return None;
         }
         let retry = self.retrying.iter().map(|(due, _)| *due).min();
-        let fresh = if self.may_gather() { self.lanes.ready_since() } else { None };
+        let fresh = if self.may_gather() {
+            self.lanes.ready_since()
+        } else {
+            None
+        };
         let fresh = fresh.map(|since| since + self.batching.linger);
         [retry, fresh].into_iter().flatten().min()
     }
@@ -274,14 +280,18 @@ impl Feed {
     /// Puts a batch together from the lanes that wait longest.
     fn gather(&mut self) -> Batch {
         let mut batch = Batch::new(&self.batching);
-        let lanes_max = if self.sink.shares_requests() { LANES_PER_BATCH_MAX } else { 1 };
+        let lanes_max = if self.sink.shares_requests() {
+            LANES_PER_BATCH_MAX
+        } else {
+            1
+        };
         while batch.lanes.len() < lanes_max && batch.text_bytes < self.batching.text_bytes_max {
             let Some(lane) = self.lanes.take() else {
                 break;
             };
             while batch.text_bytes < self.batching.text_bytes_max {
                 match self.lanes.next(&lane) {
-                    Some(Work::Message(message)) => self.decode(&lane, message, &mut batch),
+                    Some(Work::Message(message)) => self.decode(&lane, &message, &mut batch),
                     Some(Work::Silent(silent)) => self.intake.expire(&silent, &mut batch),
                     None => break,
                 }
@@ -291,10 +301,16 @@ impl Feed {
         batch
     }
 
-    fn decode(&mut self, lane: &LaneId, message: Message, batch: &mut Batch) {
-        let subject = Subject { lane: lane.clone(), kind: message.kind };
+    fn decode(&mut self, lane: &LaneId, message: &Message, batch: &mut Batch) {
+        let subject = Subject {
+            lane: lane.clone(),
+            kind: message.kind,
+        };
         let headers = message.headers.as_ref();
-        match self.intake.read(&subject, headers, &message.payload, message.stored_ms) {
+        match self
+            .intake
+            .read(&subject, headers, &message.payload, message.stored_ms)
+        {
             Ok(records) => {
                 batch.sequences.push(message.sequence);
                 for record in records {
@@ -302,9 +318,11 @@ impl Feed {
                 }
             }
             Err(error) => {
-                self.metrics.invalid(error.reason(), &lane.publisher);
                 let (sequence, payload) = (message.sequence, &message.payload);
-                self.bury(&message.subject, sequence, error.reason(), &error, payload);
+                let reason = error.reason();
+                self.metrics.invalid(reason, &lane.publisher);
+                self.refusals
+                    .message(&message.subject, sequence, reason, &error, payload);
                 self.finished(sequence, Acknowledgement::Terminated);
             }
         }
@@ -342,9 +360,15 @@ impl Feed {
                 let delay_seconds = delay.as_secs_f64();
                 let (sink, error) = (self.sink.name(), chain(&error));
                 if self.is_failing {
-                    debug!(sink, error, delay_seconds, "the sink still cannot take a delivery");
+                    debug!(
+                        sink,
+                        error, delay_seconds, "the sink still cannot take a delivery"
+                    );
                 } else {
-                    warn!(sink, error, delay_seconds, "the sink cannot take a delivery; its lanes wait");
+                    warn!(
+                        sink,
+                        error, delay_seconds, "the sink cannot take a delivery; its lanes wait"
+                    );
                     self.is_failing = true;
                 }
                 self.retrying.push((Instant::now() + delay, batch));
@@ -354,23 +378,19 @@ impl Feed {
 
     /// Counts and acknowledges a batch of which nothing is left to do.
     fn done(&mut self, batch: Batch) {
-        let mut refused = Vec::new();
         for (delivery, age) in batch.received(self.clock.now_ms()) {
+            let publisher = &delivery.publisher;
             match &delivery.state {
-                State::Delivered => self.metrics.delivered(&delivery.publisher, age),
+                State::Delivered => self.metrics.delivered(publisher, age),
                 State::Rejected { reason, detail } => {
                     self.metrics.rejected(reason, delivery.scrape.target.job());
-                    refused.push((delivery, *reason, detail.as_str()));
+                    let lane = batch.lanes.iter().find(|lane| lane.publisher == *publisher);
+                    let sequence = batch.sequences.first().copied().unwrap_or(0);
+                    self.refusals
+                        .scrape(delivery, lane, sequence, reason, detail);
                 }
                 // Counted when it was dropped.
                 State::Dropped | State::Pending => {}
-            }
-        }
-        for (delivery, reason, detail) in refused {
-            self.log_refusal(&delivery.scrape.target, reason, detail);
-            // Repetitions are refused as such; there is nothing in them to keep.
-            if !matches!(reason, "out_of_order" | "duplicate") {
-                self.bury_refused(&batch, delivery, reason, detail);
             }
         }
         for sequence in batch.sequences {
@@ -388,7 +408,7 @@ impl Feed {
 
     fn acknowledge(&self, ack: Option<Ack>, acknowledgement: Acknowledgement) {
         if let Some(ack) = ack
-            && self.outlets.acks.try_send((ack, acknowledgement)).is_err()
+            && self.acks.try_send((ack, acknowledgement)).is_err()
         {
             debug!(sink = self.sink.name(), "no room for an acknowledgement");
         }
@@ -412,63 +432,6 @@ impl Feed {
         }
     }
 
-    fn log_refusal(&mut self, target: &Labels, reason: &str, detail: &str) {
-        let (job, instance) = (target.job(), target.instance());
-        let now = Instant::now();
-        let (begin, logged) = &mut self.refusals;
-        if begin.is_none_or(|begin| now.duration_since(begin) > REFUSAL_PERIOD) {
-            (*begin, *logged) = (Some(now), 0);
-        }
-        *logged += 1;
-        let sink = self.sink.name();
-        if *logged <= REFUSALS_LOGGED_MAX {
-            warn!(sink, job, instance, reason, detail, "the sink refuses a scrape for good");
-        } else {
-            debug!(sink, job, instance, reason, detail, "the sink refuses a scrape for good");
-        }
-    }
-
-    fn bury(
-        &self,
-        subject: &str,
-        sequence: u64,
-        reason: &'static str,
-        error: &dyn std::error::Error,
-        payload: &bytes::Bytes,
-    ) {
-        let address = subject.strip_prefix(&self.topic).unwrap_or(subject);
-        warn!(subject, sequence, reason, error = chain(error), "a message is invalid");
-        self.outlets.dead_letters.put(DeadLetter {
-            address: address.trim_start_matches('.').to_owned(),
-            sequence,
-            part: String::new(),
-            reason,
-            detail: chain(error),
-            sink: None,
-            payload: payload.clone(),
-        });
-    }
-
-    fn bury_refused(&self, batch: &Batch, delivery: &Delivery, reason: &'static str, detail: &str) {
-        let scrape = delivery.scrape.as_ref().clone();
-        let (target, time_ms) = (scrape.target.stable_hash(), scrape.time_ms);
-        let header = Header { epoch: 0, number: 1, base: 1 };
-        let payload = wire::encode(&header, &[Record::Scrape(scrape)]);
-        let lane = batch.lanes.iter().find(|lane| lane.publisher == delivery.publisher);
-        let Some(lane) = lane.cloned() else {
-            return;
-        };
-        self.outlets.dead_letters.put(DeadLetter {
-            address: Subject { lane, kind: Kind::Key }.address(),
-            sequence: batch.sequences.first().copied().unwrap_or(0),
-            part: format!("{}/{target:016x}/{time_ms}", self.sink.name()),
-            reason,
-            detail: detail.to_owned(),
-            sink: Some(self.sink.name().to_owned()),
-            payload: payload.into(),
-        });
-    }
-
     /// Waits a little for what is under way; what is not done stays in the stream.
     async fn finish(mut self) -> Ending {
         let deadline = Instant::now() + FINISH_TIMEOUT;
@@ -477,7 +440,7 @@ impl Feed {
             match tokio::time::timeout_at(deadline, self.delivering.join_next()).await {
                 Ok(Some(Ok((batch, Ok(()))))) => self.done(batch),
                 // It failed: it is released, as everything that still waits.
-                Ok(Some(Ok((_, Err(_))))) | Ok(None) => {}
+                Ok(Some(Ok((_, Err(_)))) | None) => {}
                 Ok(Some(Err(_))) | Err(_) => {
                     ending = Ending::Unclean;
                     self.delivering.abort_all();

@@ -54,7 +54,14 @@ impl Intake {
     pub(super) fn new(age: AgeLimit, clock: Clock, metrics: SinkMetrics) -> Self {
         let begun_ms = clock.now_ms();
         let (targets, numbering) = (Targets::default(), Numbering::default());
-        Self { age, clock, metrics, targets, numbering, begun_ms }
+        Self {
+            age,
+            clock,
+            metrics,
+            targets,
+            numbering,
+            begun_ms,
+        }
     }
 
     /// Reads a message's records.
@@ -75,9 +82,12 @@ impl Intake {
                 }
                 Ok(frame.records)
             }
-            Kind::Text => {
-                Ok(vec![plain::read(publisher, headers, payload.clone(), stored_ms)?])
-            }
+            Kind::Text => Ok(vec![plain::read(
+                publisher,
+                headers,
+                payload.clone(),
+                stored_ms,
+            )?]),
             Kind::Shape | Kind::Delta => Err(ReadError::Kind),
         }
     }
@@ -89,7 +99,8 @@ impl Intake {
             Outcome::Gone | Outcome::Expired => self.targets.forget(publisher, target),
             Outcome::Exposed { .. } | Outcome::Failed { .. } => {
                 let now_ms = self.clock.now_ms();
-                self.targets.note(publisher, target, lane.lane, scrape.time_ms, now_ms);
+                self.targets
+                    .note(publisher, target, lane.lane, scrape.time_ms, now_ms);
             }
         }
     }
@@ -124,7 +135,8 @@ impl Intake {
         let now_ms = self.clock.now_ms();
         match self.age.judge(scrape.time_ms, stored_ms, now_ms) {
             Verdict::Admit => {
-                self.targets.judge(&lane.publisher, &scrape.target, scrape.time_ms, now_ms)
+                self.targets
+                    .judge(&lane.publisher, &scrape.target, scrape.time_ms, now_ms)
             }
             Verdict::Drop(reason) => Verdict::Drop(reason),
         }
@@ -139,14 +151,23 @@ impl Intake {
         batch: &mut Batch,
     ) {
         // An old list says nothing of now.
-        let verdict = self.age.judge(heartbeat.time_ms, stored_ms, self.clock.now_ms());
+        let verdict = self
+            .age
+            .judge(heartbeat.time_ms, stored_ms, self.clock.now_ms());
         if verdict == Verdict::Drop(DropReason::MaxAge) {
             return;
         }
-        for known in self.targets.missing(&lane.publisher, lane.lane, &heartbeat.live) {
+        for known in self
+            .targets
+            .missing(&lane.publisher, lane.lane, &heartbeat.live)
+        {
             self.targets.forget(&known.publisher, &known.target);
             let outcome = Outcome::Gone;
-            let scrape = Scrape { target: known.target, time_ms: heartbeat.time_ms, outcome };
+            let scrape = Scrape {
+                target: known.target,
+                time_ms: heartbeat.time_ms,
+                outcome,
+            };
             batch.push(&known.publisher, scrape, Source::Guard);
         }
     }
@@ -163,7 +184,10 @@ impl Intake {
             return lanes;
         }
         for known in self.targets.take_silent(since_ms) {
-            let lane = LaneId { publisher: Arc::clone(&known.publisher), lane: known.lane };
+            let lane = LaneId {
+                publisher: Arc::clone(&known.publisher),
+                lane: known.lane,
+            };
             lanes.entry(lane).or_default().push(known);
         }
         lanes
@@ -177,7 +201,11 @@ impl Intake {
                 continue;
             }
             let (target, outcome) = (Arc::clone(&known.target), Outcome::Expired);
-            let scrape = Scrape { target, time_ms: now_ms, outcome };
+            let scrape = Scrape {
+                target,
+                time_ms: now_ms,
+                outcome,
+            };
             batch.push(&known.publisher, scrape, Source::Guard);
         }
     }

@@ -32,7 +32,7 @@ pub(super) struct Message {
 /// All lanes of a feed.
 #[derive(Debug, Default)]
 pub(super) struct Lanes {
-    lanes: HashMap<LaneId, Queue>,
+    queues: HashMap<LaneId, Queue>,
     /// Lanes with work that are not under way, in the order in which they got it.
     ready: VecDeque<LaneId>,
     ready_since: Option<Instant>,
@@ -53,10 +53,10 @@ impl Lanes {
             self.bytes += message.payload.len();
             self.messages += 1;
         }
-        if !self.lanes.contains_key(lane) {
-            self.lanes.insert(lane.clone(), Queue::default());
+        if !self.queues.contains_key(lane) {
+            self.queues.insert(lane.clone(), Queue::default());
         }
-        if let Some(queue) = self.lanes.get_mut(lane) {
+        if let Some(queue) = self.queues.get_mut(lane) {
             let is_first = queue.work.is_empty();
             queue.work.push_back(work);
             if is_first && !queue.is_under_way {
@@ -71,7 +71,7 @@ impl Lanes {
         if self.ready.is_empty() {
             self.ready_since = None;
         }
-        if let Some(queue) = self.lanes.get_mut(&lane) {
+        if let Some(queue) = self.queues.get_mut(&lane) {
             queue.is_under_way = true;
         }
         Some(lane)
@@ -79,7 +79,7 @@ impl Lanes {
 
     /// Takes the next work of a lane that is under way.
     pub(super) fn next(&mut self, lane: &LaneId) -> Option<Work> {
-        let work = self.lanes.get_mut(lane)?.work.pop_front()?;
+        let work = self.queues.get_mut(lane)?.work.pop_front()?;
         if let Work::Message(message) = &work {
             self.bytes -= message.payload.len();
             self.messages -= 1;
@@ -89,13 +89,13 @@ impl Lanes {
 
     /// Says that a lane is not under way any more.
     pub(super) fn release(&mut self, lane: &LaneId) {
-        let Some(queue) = self.lanes.get_mut(lane) else {
+        let Some(queue) = self.queues.get_mut(lane) else {
             return;
         };
         queue.is_under_way = false;
         if queue.work.is_empty() {
             // A lane costs nothing while nothing waits in it.
-            self.lanes.remove(lane);
+            self.queues.remove(lane);
         } else {
             self.make_ready(lane.clone());
         }
@@ -129,7 +129,10 @@ mod tests {
     use super::*;
 
     fn lane(lane: u32) -> LaneId {
-        LaneId { publisher: "USDC1".into(), lane }
+        LaneId {
+            publisher: "USDC1".into(),
+            lane,
+        }
     }
 
     fn message(sequence: u64) -> Work {
@@ -178,6 +181,6 @@ mod tests {
         lanes.next(&lane(0));
         assert_eq!((lanes.messages(), lanes.bytes()), (0, 0));
         lanes.release(&lane(0));
-        assert!(lanes.lanes.is_empty());
+        assert!(lanes.queues.is_empty());
     }
 }

@@ -33,8 +33,9 @@ pub struct Metrics {
 
 /// From the scrape to the delivery that was acknowledged, in seconds: a healthy path takes one or
 /// two; what is older than ten minutes has left most streams.
-const AGE_BUCKETS: [f64; 13] =
-    [0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0];
+const AGE_BUCKETS: [f64; 13] = [
+    0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0,
+];
 
 /// What became of a dead letter.
 #[derive(Debug, Clone, Copy)]
@@ -167,7 +168,11 @@ impl Metrics {
             "Messages that wait for their sink",
             metrics.waiting_messages.clone(),
         );
-        registry.register("targets", "Targets that a sink has heard of", metrics.targets.clone());
+        registry.register(
+            "targets",
+            "Targets that a sink has heard of",
+            metrics.targets.clone(),
+        );
         registry.register(
             "publisher_clock_ahead_seconds",
             "How far a poller's clock runs ahead of the stream's",
@@ -183,7 +188,9 @@ impl Metrics {
 
     /// Returns the counters with one sink's name filled in.
     pub(super) fn of(&self, sink: &str) -> SinkMetrics {
-        let label = SinkLabel { sink: sink.to_owned() };
+        let label = SinkLabel {
+            sink: sink.to_owned(),
+        };
         SinkMetrics {
             sink: sink.to_owned(),
             delivery_age: self.delivery_age.get_or_create(&label).clone(),
@@ -202,7 +209,9 @@ impl Metrics {
             DeadLetterOutcome::Failed => "failed",
             DeadLetterOutcome::Dropped => "dropped",
         };
-        self.dead_letters.get_or_create(&OutcomeLabel { outcome }).inc();
+        self.dead_letters
+            .get_or_create(&OutcomeLabel { outcome })
+            .inc();
     }
 }
 
@@ -221,47 +230,77 @@ pub(super) struct SinkMetrics {
 
 impl SinkMetrics {
     fn publisher(&self, publisher: &str) -> SinkPublisher {
-        SinkPublisher { sink: self.sink.clone(), publisher: publisher.to_owned() }
+        SinkPublisher {
+            sink: self.sink.clone(),
+            publisher: publisher.to_owned(),
+        }
     }
 
     pub(super) fn received(&self, publisher: &str) {
-        self.all.received.get_or_create(&self.publisher(publisher)).inc();
+        self.all
+            .received
+            .get_or_create(&self.publisher(publisher))
+            .inc();
     }
 
     pub(super) fn delivered(&self, publisher: &str, age: Duration) {
-        self.all.delivered.get_or_create(&self.publisher(publisher)).inc();
+        self.all
+            .delivered
+            .get_or_create(&self.publisher(publisher))
+            .inc();
         self.delivery_age.observe(age.as_secs_f64());
     }
 
     pub(super) fn dropped(&self, reason: DropReason, publisher: &str) {
         let (sink, publisher) = (self.sink.clone(), publisher.to_owned());
-        let labels = Dropped { sink, reason: reason.as_str(), publisher };
+        let labels = Dropped {
+            sink,
+            reason: reason.as_str(),
+            publisher,
+        };
         self.all.dropped.get_or_create(&labels).inc();
     }
 
     pub(super) fn rejected(&self, reason: &'static str, job: &str) {
-        let labels = Rejected { sink: self.sink.clone(), reason, job: job.to_owned() };
+        let labels = Rejected {
+            sink: self.sink.clone(),
+            reason,
+            job: job.to_owned(),
+        };
         self.all.rejected.get_or_create(&labels).inc();
     }
 
     pub(super) fn invalid(&self, reason: &'static str, publisher: &str) {
-        let labels =
-            Invalid { sink: self.sink.clone(), reason, publisher: publisher.to_owned() };
+        let labels = Invalid {
+            sink: self.sink.clone(),
+            reason,
+            publisher: publisher.to_owned(),
+        };
         self.all.invalid.get_or_create(&labels).inc();
     }
 
     pub(super) fn missing(&self, publisher: &str, frames: u64) {
-        self.all.missing.get_or_create(&self.publisher(publisher)).inc_by(frames);
+        self.all
+            .missing
+            .get_or_create(&self.publisher(publisher))
+            .inc_by(frames);
     }
 
     pub(super) fn clock_ahead(&self, publisher: &str, ahead: Duration) {
-        let label = PublisherLabel { publisher: publisher.to_owned() };
-        self.all.clock_ahead.get_or_create(&label).set(ahead.as_secs_f64());
+        let label = PublisherLabel {
+            publisher: publisher.to_owned(),
+        };
+        self.all
+            .clock_ahead
+            .get_or_create(&label)
+            .set(ahead.as_secs_f64());
     }
 
     pub(super) fn waiting(&self, bytes: usize, messages: usize) {
-        self.waiting_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
-        self.waiting_messages.set(i64::try_from(messages).unwrap_or(i64::MAX));
+        self.waiting_bytes
+            .set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.waiting_messages
+            .set(i64::try_from(messages).unwrap_or(i64::MAX));
     }
 
     pub(super) fn targets(&self, targets: usize) {

@@ -18,6 +18,7 @@ mod lanes;
 mod metrics;
 mod numbering;
 mod plain;
+mod refusals;
 
 pub use metrics::Metrics;
 
@@ -73,10 +74,22 @@ pub enum ReceiverError {
 
 /// Runs the receiver until it is told to stop.
 pub async fn run(context: Context) -> Result<Ending, ReceiverError> {
-    let Context { config, metrics, clock, stop, ready } = context;
-    let settings = config.receiver_stream.clone().ok_or(ReceiverError::NoStream)?;
+    let Context {
+        config,
+        metrics,
+        clock,
+        stop,
+        ready,
+    } = context;
+    let settings = config
+        .receiver_stream
+        .clone()
+        .ok_or(ReceiverError::NoStream)?;
     let sinks = sinks(&config)?;
-    let prefix = settings.client_id.clone().unwrap_or_else(|| CONSUMER_PREFIX.to_owned());
+    let prefix = settings
+        .client_id
+        .clone()
+        .unwrap_or_else(|| CONSUMER_PREFIX.to_owned());
     let metrics = metrics.register("receiver", Metrics::register);
     let name = format!("prometheus-streams-receiver {}", config.identity);
     let bus = Bus::connect(settings, &name).await?;
@@ -103,7 +116,10 @@ pub async fn run(context: Context) -> Result<Ending, ReceiverError> {
             bus.settings().topic.clone(),
             AgeLimit::new(config.max_age),
             clock.clone(),
-            feed::Outlets { acks: acks_tx, dead_letters: dead_letters.clone() },
+            feed::Outlets {
+                acks: acks_tx,
+                dead_letters: dead_letters.clone(),
+            },
             &metrics,
         );
         feeds.spawn(feed.run(incoming_rx, stop.clone()));

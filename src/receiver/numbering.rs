@@ -25,7 +25,10 @@ impl Numbering {
     /// frames may have left the stream long ago. An older epoch, or a number that was passed, is
     /// a repetition.
     pub(super) fn note(&mut self, lane: &LaneId, header: &Header) -> u64 {
-        let here = Last { epoch: header.epoch, number: header.number };
+        let here = Last {
+            epoch: header.epoch,
+            number: header.number,
+        };
         match self.0.get_mut(lane) {
             Some(last) if last.epoch == here.epoch && here.number > last.number => {
                 let missing = here.number - last.number - 1;
@@ -53,10 +56,20 @@ mod tests {
 
     #[test]
     fn counts_what_is_missing() {
-        let lane = LaneId { publisher: "USDC1".into(), lane: 0 };
+        let lane = LaneId {
+            publisher: "USDC1".into(),
+            lane: 0,
+        };
         let mut numbering = Numbering::default();
         let mut note = |epoch, number| {
-            numbering.note(&lane, &Header { epoch, number, base: number })
+            numbering.note(
+                &lane,
+                &Header {
+                    epoch,
+                    number,
+                    base: number,
+                },
+            )
         };
         assert_eq!(note(1, 17), 0, "nothing is known of a lane's past");
         assert_eq!(note(1, 18), 0);

@@ -50,7 +50,9 @@ pub(super) fn read(
     stored_ms: i64,
 ) -> Result<Record, PlainError> {
     let header = |name: &str| headers?.get(name).map(async_nats::HeaderValue::as_str);
-    let job = header(HEADER_JOB).filter(|job| !job.is_empty()).ok_or(PlainError::NoJob)?;
+    let job = header(HEADER_JOB)
+        .filter(|job| !job.is_empty())
+        .ok_or(PlainError::NoJob)?;
     let instance = header(HEADER_INSTANCE).unwrap_or(publisher);
     let time_ms = match header(HEADER_TIME) {
         None => stored_ms,
@@ -59,8 +61,16 @@ pub(super) fn read(
     let format = exposition::format_of(header(HEADER_CONTENT_TYPE));
     exposition::check(&text, format).map_err(PlainError::Syntax)?;
     let target = Arc::new(Labels::of_target(job, instance));
-    let outcome = Outcome::Exposed { text, format, duration: Duration::ZERO };
-    Ok(Record::Scrape(Scrape { target, time_ms, outcome }))
+    let outcome = Outcome::Exposed {
+        text,
+        format,
+        duration: Duration::ZERO,
+    };
+    Ok(Record::Scrape(Scrape {
+        target,
+        time_ms,
+        outcome,
+    }))
 }
 
 #[cfg(test)]
@@ -84,8 +94,13 @@ mod tests {
         ]);
         let text = Bytes::from_static(b"backup_bytes 17\n");
         let record = read("USDC1", Some(&headers), text, 5).unwrap();
-        let Record::Scrape(scrape) = record else { panic!("{record:?}") };
-        assert_eq!((scrape.target.job(), scrape.target.instance()), ("backup", "db1"));
+        let Record::Scrape(scrape) = record else {
+            panic!("{record:?}")
+        };
+        assert_eq!(
+            (scrape.target.job(), scrape.target.instance()),
+            ("backup", "db1")
+        );
         assert_eq!(scrape.time_ms, 1_700_000_000_123);
     }
 
@@ -93,7 +108,9 @@ mod tests {
     fn what_is_missing_has_a_stand_in_but_for_the_job() {
         let with_job = headers(&[(HEADER_JOB, "backup")]);
         let record = read("USDC1", Some(&with_job), Bytes::from_static(b"a 1\n"), 5).unwrap();
-        let Record::Scrape(scrape) = record else { panic!("{record:?}") };
+        let Record::Scrape(scrape) = record else {
+            panic!("{record:?}")
+        };
         assert_eq!((scrape.target.instance(), scrape.time_ms), ("USDC1", 5));
         assert_eq!(read("USDC1", None, Bytes::new(), 5), Err(PlainError::NoJob));
     }
@@ -101,9 +118,15 @@ mod tests {
     #[test]
     fn refuses_a_bad_time_and_bad_text() {
         let bad_time = headers(&[(HEADER_JOB, "a"), (HEADER_TIME, "yesterday")]);
-        assert_eq!(read("x", Some(&bad_time), Bytes::new(), 5), Err(PlainError::Time));
+        assert_eq!(
+            read("x", Some(&bad_time), Bytes::new(), 5),
+            Err(PlainError::Time)
+        );
         let job = headers(&[(HEADER_JOB, "a")]);
         let html = Bytes::from_static(b"<html></html>\n");
-        assert!(matches!(read("x", Some(&job), html, 5), Err(PlainError::Syntax(_))));
+        assert!(matches!(
+            read("x", Some(&job), html, 5),
+            Err(PlainError::Syntax(_))
+        ));
     }
 }

@@ -37,7 +37,11 @@ impl Metrics {
             metrics.scrapes.clone(),
         );
         registry.register("samples", "Samples scraped", metrics.samples.clone());
-        registry.register("scraped_bytes", "Bytes of exposition scraped", metrics.bytes.clone());
+        registry.register(
+            "scraped_bytes",
+            "Bytes of exposition scraped",
+            metrics.bytes.clone(),
+        );
         registry.register(
             "skipped_scrapes",
             "Scrapes that did not begin because the one before took too long",
@@ -48,7 +52,9 @@ impl Metrics {
 
     pub(super) fn exposed(&self, job: &str, samples: usize, bytes: usize) {
         self.count(job, "success");
-        let job = JobLabel { job: job.to_owned() };
+        let job = JobLabel {
+            job: job.to_owned(),
+        };
         self.samples.get_or_create(&job).inc_by(samples as u64);
         self.bytes.get_or_create(&job).inc_by(bytes as u64);
     }
@@ -58,10 +64,19 @@ impl Metrics {
     }
 
     pub(super) fn skipped(&self, job: &str, scrapes: u64) {
-        self.skipped.get_or_create(&JobLabel { job: job.to_owned() }).inc_by(scrapes);
+        self.skipped
+            .get_or_create(&JobLabel {
+                job: job.to_owned(),
+            })
+            .inc_by(scrapes);
     }
 
     fn count(&self, job: &str, outcome: &'static str) {
-        self.scrapes.get_or_create(&ScrapeLabels { job: job.to_owned(), outcome }).inc();
+        self.scrapes
+            .get_or_create(&ScrapeLabels {
+                job: job.to_owned(),
+                outcome,
+            })
+            .inc();
     }
 }

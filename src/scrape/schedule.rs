@@ -7,10 +7,16 @@ use std::time::Duration;
 /// The phase comes from the target's hash, so targets are spread evenly, do not fire together,
 /// and a restart goes on where the last run stopped. The rule is Prometheus's (`scrape/target.go`).
 pub(super) fn first_wait(now_ms: i64, hash: u64, interval: Duration) -> Duration {
-    let interval_ms = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX).max(1);
+    let interval_ms = u64::try_from(interval.as_millis())
+        .unwrap_or(u64::MAX)
+        .max(1);
     let now = u64::try_from(now_ms).unwrap_or(0) % interval_ms;
     let phase = hash % interval_ms;
-    let wait = if phase >= now { phase - now } else { interval_ms - now + phase };
+    let wait = if phase >= now {
+        phase - now
+    } else {
+        interval_ms - now + phase
+    };
     Duration::from_millis(wait)
 }
 
@@ -42,8 +48,12 @@ mod tests {
     #[test]
     fn the_phase_is_the_same_after_a_restart() {
         let interval = Duration::from_secs(60);
-        let begin = |now: i64| now + i64::try_from(first_wait(now, 77_123, interval).as_millis()).unwrap();
-        assert_eq!((begin(1_700_000_000_000) - begin(1_700_000_123_456)) % 60_000, 0);
+        let begin =
+            |now: i64| now + i64::try_from(first_wait(now, 77_123, interval).as_millis()).unwrap();
+        assert_eq!(
+            (begin(1_700_000_000_000) - begin(1_700_000_123_456)) % 60_000,
+            0
+        );
     }
 
     #[test]

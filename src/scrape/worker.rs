@@ -39,7 +39,11 @@ enum ScrapeError {
 /// Where no target asks for TLS, a machine without any trusted certificate is no obstacle.
 pub fn tls_for(settings: &Settings) -> Result<rustls::ClientConfig, TlsError> {
     let config = tls::client_config(&tls::Settings::default());
-    if settings.targets.iter().any(|target| target.url.scheme() == "https") {
+    if settings
+        .targets
+        .iter()
+        .any(|target| target.url.scheme() == "https")
+    {
         return config;
     }
     config.or_else(|_no_roots| tls::distrusting_config())
@@ -48,7 +52,13 @@ pub fn tls_for(settings: &Settings) -> Result<rustls::ClientConfig, TlsError> {
 impl Worker {
     /// Builds a worker; it does nothing until it is run.
     pub fn new(target: Target, fetcher: Fetcher, clock: Clock, metrics: Metrics) -> Self {
-        Self { target, fetcher, clock, metrics, failures_in_a_row: 0 }
+        Self {
+            target,
+            fetcher,
+            clock,
+            metrics,
+            failures_in_a_row: 0,
+        }
     }
 
     /// Scrapes at the target's phase of each interval until `stop` or until nobody listens.
@@ -101,7 +111,11 @@ impl Worker {
             }
             Err(error) => self.failed(&error, duration),
         };
-        Scrape { target: std::sync::Arc::clone(&self.target.labels), time_ms, outcome }
+        Scrape {
+            target: std::sync::Arc::clone(&self.target.labels),
+            time_ms,
+            outcome,
+        }
     }
 
     async fn fetch(&self) -> Result<(Outcome, usize), ScrapeError> {
@@ -117,7 +131,14 @@ impl Worker {
         let duration = begin.elapsed();
         let format = exposition::format_of(fetched.content_type.as_deref());
         let summary = exposition::check(&fetched.body, format)?;
-        Ok((Outcome::Exposed { text: fetched.body, format, duration }, summary.samples))
+        Ok((
+            Outcome::Exposed {
+                text: fetched.body,
+                format,
+                duration,
+            },
+            summary.samples,
+        ))
     }
 
     fn succeeded(&mut self, outcome: &Outcome, samples: usize, duration: Duration) {
@@ -125,7 +146,8 @@ impl Worker {
             Outcome::Exposed { text, .. } => text.len(),
             Outcome::Failed { .. } | Outcome::Gone | Outcome::Expired => 0,
         };
-        self.metrics.exposed(self.target.labels.job(), samples, bytes);
+        self.metrics
+            .exposed(self.target.labels.job(), samples, bytes);
         if self.failures_in_a_row > 0 {
             info!(failures = self.failures_in_a_row, "target answers again");
         }

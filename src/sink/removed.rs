@@ -13,16 +13,19 @@ pub(super) enum Removal {
     InvalidName,
     /// A series whose name the sink keeps for itself.
     ReservedName,
+    /// A sample whose explicit timestamp the sink refuses.
+    RefusedTimestamp,
     /// A sample's explicit timestamp; the sample stays.
     Timestamp,
 }
 
 impl Removal {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Duplicate,
         Self::Colliding,
         Self::InvalidName,
         Self::ReservedName,
+        Self::RefusedTimestamp,
         Self::Timestamp,
     ];
 
@@ -32,6 +35,7 @@ impl Removal {
             Self::Colliding => "colliding",
             Self::InvalidName => "invalid_name",
             Self::ReservedName => "reserved_name",
+            Self::RefusedTimestamp => "refused_timestamp",
             Self::Timestamp => "timestamp",
         }
     }
@@ -93,7 +97,7 @@ mod tests {
         removals.add(Removal::Timestamp);
         removed.add(&removals);
         let counts = removed.counts();
-        assert_eq!(counts.len(), 5);
+        assert_eq!(counts.len(), 6);
         assert!(counts.contains(&("duplicate", 2)));
         assert!(counts.contains(&("timestamp", 1)));
         assert!(counts.contains(&("reserved_name", 0)));

@@ -93,7 +93,10 @@ struct LogFile {
 impl LogFile {
     fn open(path: &Path) -> Result<Self, LogError> {
         let file = Arc::new(Mutex::new(append(path)?));
-        Ok(Self { path: path.to_owned(), file })
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+        })
     }
 
     fn reopen(&self) -> Result<(), LogError> {
@@ -108,7 +111,10 @@ fn append(path: &Path) -> Result<File, LogError> {
         .append(true)
         .create(true)
         .open(path)
-        .map_err(|source| LogError::Open { path: path.to_owned(), source })
+        .map_err(|source| LogError::Open {
+            path: path.to_owned(),
+            source,
+        })
 }
 
 impl<'a> MakeWriter<'a> for LogFile {
@@ -121,11 +127,17 @@ impl<'a> MakeWriter<'a> for LogFile {
 
 impl Write for LogFile {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.file.lock().unwrap_or_else(PoisonError::into_inner).write(line)
+        self.file
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .write(line)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.lock().unwrap_or_else(PoisonError::into_inner).flush()
+        self.file
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .flush()
     }
 }
 

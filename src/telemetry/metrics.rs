@@ -68,8 +68,14 @@ mod tests {
         });
         counter.inc_by(3);
         let page = metrics.encode().unwrap();
-        assert!(page.contains("prometheus_streams_poller_published_total 3\n"), "{page}");
-        assert!(page.contains("prometheus_streams_build_info{version="), "{page}");
+        assert!(
+            page.contains("prometheus_streams_poller_published_total 3\n"),
+            "{page}"
+        );
+        assert!(
+            page.contains("prometheus_streams_build_info{version="),
+            "{page}"
+        );
         assert!(page.ends_with("# EOF\n"), "{page}");
     }
 }

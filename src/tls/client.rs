@@ -113,8 +113,12 @@ pub fn client_config(settings: &Settings) -> Result<rustls::ClientConfig, TlsErr
 pub fn distrusting_config() -> Result<rustls::ClientConfig, TlsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = rustls::ClientConfig::builder_with_provider(provider);
-    let builder = builder.with_safe_default_protocol_versions().map_err(TlsError::Refused)?;
-    Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
+    let builder = builder
+        .with_safe_default_protocol_versions()
+        .map_err(TlsError::Refused)?;
+    Ok(builder
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth())
 }
 
 fn versions(settings: &Settings) -> Result<Vec<&'static SupportedProtocolVersion>, TlsError> {
@@ -139,21 +143,18 @@ fn verifier(
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<WebPkiServerVerifier>, TlsError> {
     let mut roots = RootCertStore::empty();
-    let place = match &settings.ca {
-        Some(ca) => {
-            for certificate in certificates("certificate", ca)? {
-                roots.add(certificate).map_err(|error| TlsError::Roots {
-                    place: place(ca),
-                    detail: error.to_string(),
-                })?;
-            }
-            place(ca)
+    let place = if let Some(ca) = &settings.ca {
+        for certificate in certificates("certificate", ca)? {
+            roots.add(certificate).map_err(|error| TlsError::Roots {
+                place: place(ca),
+                detail: error.to_string(),
+            })?;
         }
-        None => {
-            // Some systems hold certificates that no longer parse: the others are still good.
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            "the system's store".to_owned()
-        }
+        place(ca)
+    } else {
+        // Some systems hold certificates that no longer parse: the others are still good.
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        "the system's store".to_owned()
     };
     if roots.is_empty() {
         return Err(TlsError::Missing {
@@ -194,9 +195,10 @@ fn certificates(what: &'static str, pem: &Pem) -> Result<Vec<CertificateDer<'sta
 }
 
 fn private_key(key: &Secret) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let place = key
-        .path()
-        .map_or("`key`".to_owned(), |path| format!("`{}`", path.display()));
+    let place = key.path().map_or_else(
+        || "`key`".to_owned(),
+        |path| format!("`{}`", path.display()),
+    );
     let text = key.reveal()?;
     PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|error| match error {
         rustls_pki_types::pem::Error::NoItemsFound => TlsError::Missing {

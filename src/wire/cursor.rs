@@ -21,13 +21,19 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn bytes(&mut self, length: usize) -> Result<&'a [u8], DecodeError> {
-        let (taken, rest) = self.0.split_at_checked(length).ok_or(DecodeError::Truncated)?;
+        let (taken, rest) = self
+            .0
+            .split_at_checked(length)
+            .ok_or(DecodeError::Truncated)?;
         self.0 = rest;
         Ok(taken)
     }
 
     pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
-        let (taken, rest) = self.0.split_first_chunk::<N>().ok_or(DecodeError::Truncated)?;
+        let (taken, rest) = self
+            .0
+            .split_first_chunk::<N>()
+            .ok_or(DecodeError::Truncated)?;
         self.0 = rest;
         Ok(*taken)
     }
@@ -56,7 +62,10 @@ impl<'a> Reader<'a> {
     /// A length or count that cannot exceed `max`.
     pub(super) fn length(&mut self, max: usize) -> Result<usize, DecodeError> {
         let length = self.varint()?;
-        usize::try_from(length).ok().filter(|length| *length <= max).ok_or(DecodeError::TooLarge)
+        usize::try_from(length)
+            .ok()
+            .filter(|length| *length <= max)
+            .ok_or(DecodeError::TooLarge)
     }
 
     pub(super) fn string(&mut self) -> Result<&'a str, DecodeError> {

@@ -161,13 +161,21 @@ pub fn decode(payload: &[u8]) -> Result<Frame, DecodeError> {
     let (epoch, number, distance) = (reader.varint()?, reader.varint()?, reader.varint()?);
     let base = number.checked_sub(distance).ok_or(DecodeError::Number)?;
     let base_ms = reader.zigzag()?;
-    let header = Header { epoch, number, base };
+    let header = Header {
+        epoch,
+        number,
+        base,
+    };
     if !header.is_key() || flags & FLAG_KEY == 0 {
         return Err(DecodeError::Delta);
     }
 
     let mut check = crc32fast::Hasher::new();
-    check.update(payload.get(..payload.len() - reader.remaining()).unwrap_or_default());
+    check.update(
+        payload
+            .get(..payload.len() - reader.remaining())
+            .unwrap_or_default(),
+    );
     let sections = read_sections(&mut reader, &mut check)?;
     let expected = u32::from_le_bytes(reader.array()?);
     if reader.remaining() > 0 {
@@ -243,7 +251,9 @@ fn put_section(out: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
         None
     } else {
         // zstd fails only when its output buffer is too small, which `compress` rules out.
-        zstd::bulk::compress(bytes, ZSTD_LEVEL).ok().filter(|small| small.len() < bytes.len())
+        zstd::bulk::compress(bytes, ZSTD_LEVEL)
+            .ok()
+            .filter(|small| small.len() < bytes.len())
     };
     match compressed {
         None => {
@@ -264,5 +274,9 @@ fn put_section(out: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
 fn decompress(bytes: &[u8], length: usize) -> Result<Vec<u8>, DecodeError> {
     let decoded =
         zstd::bulk::decompress(bytes, length).map_err(|_damaged| DecodeError::Compression)?;
-    if decoded.len() == length { Ok(decoded) } else { Err(DecodeError::Compression) }
+    if decoded.len() == length {
+        Ok(decoded)
+    } else {
+        Err(DecodeError::Compression)
+    }
 }

@@ -25,8 +25,14 @@ pub(super) fn write(record: &Record, base_ms: i64, out: &mut Vec<u8>, texts: &mu
         put_zigzag(out, offset);
     };
     match record {
-        Record::Scrape(Scrape { target, outcome, .. }) => match outcome {
-            Outcome::Exposed { text, format, duration } => {
+        Record::Scrape(Scrape {
+            target, outcome, ..
+        }) => match outcome {
+            Outcome::Exposed {
+                text,
+                format,
+                duration,
+            } => {
                 start(out, RAW);
                 write_target(target, out);
                 put_varint(out, micros(*duration));
@@ -42,7 +48,10 @@ pub(super) fn write(record: &Record, base_ms: i64, out: &mut Vec<u8>, texts: &mu
                 write_target(target, out);
                 put_varint(out, micros(*duration));
                 let code = FailureReason::ALL.iter().position(|known| known == reason);
-                out.push(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX));
+                out.push(
+                    code.and_then(|code| u8::try_from(code).ok())
+                        .unwrap_or(u8::MAX),
+                );
             }
             Outcome::Gone | Outcome::Expired => {
                 start(out, GONE);
@@ -51,7 +60,10 @@ pub(super) fn write(record: &Record, base_ms: i64, out: &mut Vec<u8>, texts: &mu
         },
         Record::Heartbeat(heartbeat) => {
             start(out, HEARTBEAT);
-            put_varint(out, u64::try_from(heartbeat.interval.as_millis()).unwrap_or(u64::MAX));
+            put_varint(
+                out,
+                u64::try_from(heartbeat.interval.as_millis()).unwrap_or(u64::MAX),
+            );
             put_length(out, heartbeat.live.len());
             for target in &heartbeat.live {
                 out.extend_from_slice(&target.to_le_bytes());
@@ -67,13 +79,20 @@ pub(super) fn read(
     texts: &mut Bytes,
 ) -> Result<Record, DecodeError> {
     let kind = reader.byte()?;
-    let time_ms = base_ms.checked_add(reader.zigzag()?).ok_or(DecodeError::Number)?;
+    let time_ms = base_ms
+        .checked_add(reader.zigzag()?)
+        .ok_or(DecodeError::Number)?;
     if kind == HEARTBEAT {
         let interval = Duration::from_millis(reader.varint()?);
         let count = reader.length(reader.remaining() / 8)?;
-        let live: Result<Vec<u64>, DecodeError> =
-            (0..count).map(|_| reader.array().map(u64::from_le_bytes)).collect();
-        return Ok(Record::Heartbeat(Heartbeat { time_ms, interval, live: live? }));
+        let live: Result<Vec<u64>, DecodeError> = (0..count)
+            .map(|_| reader.array().map(u64::from_le_bytes))
+            .collect();
+        return Ok(Record::Heartbeat(Heartbeat {
+            time_ms,
+            interval,
+            live: live?,
+        }));
     }
     if !matches!(kind, RAW | FAILED | GONE) {
         return Err(DecodeError::RecordKind(kind));
@@ -88,17 +107,28 @@ pub(super) fn read(
                 _ => return Err(DecodeError::Number),
             };
             let length = reader.length(texts.len())?;
-            Outcome::Exposed { text: texts.split_to(length), format, duration }
+            Outcome::Exposed {
+                text: texts.split_to(length),
+                format,
+                duration,
+            }
         }
         FAILED => {
             let duration = Duration::from_micros(reader.varint()?);
             let code = usize::from(reader.byte()?);
-            let reason = FailureReason::ALL.get(code).copied().ok_or(DecodeError::Number)?;
+            let reason = FailureReason::ALL
+                .get(code)
+                .copied()
+                .ok_or(DecodeError::Number)?;
             Outcome::Failed { reason, duration }
         }
         _ => Outcome::Gone,
     };
-    Ok(Record::Scrape(Scrape { target, time_ms, outcome }))
+    Ok(Record::Scrape(Scrape {
+        target,
+        time_ms,
+        outcome,
+    }))
 }
 
 fn write_target(target: &Labels, out: &mut Vec<u8>) {

@@ -10,31 +10,55 @@ use super::cursor::{put_length, put_varint, put_zigzag};
 use super::{DECODED_MAX, DecodeError, Frame, Header, decode, encode};
 use crate::model::{FailureReason, Format, Heartbeat, Labels, Outcome, Record, Scrape};
 
-const KEY: Header = Header { epoch: 1_700_000_000_000, number: 7, base: 7 };
+const KEY: Header = Header {
+    epoch: 1_700_000_000_000,
+    number: 7,
+    base: 7,
+};
 
 fn scrape(time_ms: i64, outcome: Outcome) -> Record {
     let target = Arc::new(Labels::of_target("node", "127.0.0.1:9100"));
-    Record::Scrape(Scrape { target, time_ms, outcome })
+    Record::Scrape(Scrape {
+        target,
+        time_ms,
+        outcome,
+    })
 }
 
 fn exposed(time_ms: i64, text: &str) -> Record {
     let text = Bytes::copy_from_slice(text.as_bytes());
     let duration = Duration::from_micros(1234);
-    scrape(time_ms, Outcome::Exposed { text, format: Format::Text, duration })
+    scrape(
+        time_ms,
+        Outcome::Exposed {
+            text,
+            format: Format::Text,
+            duration,
+        },
+    )
 }
 
 fn one_of_each() -> Vec<Record> {
     let duration = Duration::from_micros(10_000_001);
     vec![
         exposed(1_700_000_001_000, "up 1\n"),
-        scrape(1_700_000_000_999, Outcome::Failed { reason: FailureReason::Refused, duration }),
+        scrape(
+            1_700_000_000_999,
+            Outcome::Failed {
+                reason: FailureReason::Refused,
+                duration,
+            },
+        ),
         scrape(1_700_000_002_000, Outcome::Gone),
         Record::Heartbeat(Heartbeat {
             time_ms: 1_700_000_003_000,
             interval: Duration::from_secs(60),
             live: vec![1, u64::MAX],
         }),
-        exposed(1_700_000_001_500, &"http_requests_total{code=\"200\"} 17\n".repeat(100)),
+        exposed(
+            1_700_000_001_500,
+            &"http_requests_total{code=\"200\"} 17\n".repeat(100),
+        ),
     ]
 }
 
@@ -42,7 +66,13 @@ fn one_of_each() -> Vec<Record> {
 fn every_kind_of_record_reads_as_it_was_written() {
     let records = one_of_each();
     let frame = decode(&encode(&KEY, &records)).unwrap();
-    assert_eq!(frame, Frame { header: KEY, records });
+    assert_eq!(
+        frame,
+        Frame {
+            header: KEY,
+            records
+        }
+    );
 }
 
 #[test]
@@ -116,7 +146,10 @@ fn refuses_what_it_does_not_know() {
     refused(&framed(&[1, 7, 0, 0, 0, 0, 0], b""), DecodeError::Coding(7));
     let twice = [plain(1, b"\0"), plain(1, b"\0")].concat();
     refused(&framed(&twice, b"\0\0"), DecodeError::Section(1));
-    refused(&framed(&plain(1, b"\x01\x09\0\0"), b"\x01\x09\0\0"), DecodeError::RecordKind(9));
+    refused(
+        &framed(&plain(1, b"\x01\x09\0\0"), b"\x01\x09\0\0"),
+        DecodeError::RecordKind(9),
+    );
 }
 
 #[test]
@@ -134,7 +167,10 @@ fn lengths_that_lie_reserve_nothing() {
     let mut labels = vec![1, 3, 0];
     put_varint(&mut labels, 1_000_000);
     refused(&records(&labels), DecodeError::TooLarge);
-    refused(&records(&[1, 3, 0, 1, 0xff, 0x7f, b'a']), DecodeError::Truncated);
+    refused(
+        &records(&[1, 3, 0, 1, 0xff, 0x7f, b'a']),
+        DecodeError::Truncated,
+    );
     // A raw record whose text is not there.
     refused(&records(&[1, 1, 0, 0, 0, 0, 9]), DecodeError::TooLarge);
     // A section that declares more than a frame may hold.
@@ -142,9 +178,12 @@ fn lengths_that_lie_reserve_nothing() {
     put_length(&mut section, DECODED_MAX + 1);
     refused(&framed(&section, b""), DecodeError::TooLarge);
     // A varint of eleven bytes.
-    refused(&[1, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1], {
-        DecodeError::Number
-    });
+    refused(
+        &[
+            1, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1,
+        ],
+        DecodeError::Number,
+    );
 }
 
 #[test]
@@ -160,7 +199,10 @@ fn a_bomb_has_no_room() {
 #[test]
 fn labels_must_be_sorted_and_not_empty() {
     let records = |bytes: &[u8]| framed(&plain(1, bytes), bytes);
-    refused(&records(b"\x01\x03\0\x02\x01b\x01x\x01a\x01x"), DecodeError::Labels);
+    refused(
+        &records(b"\x01\x03\0\x02\x01b\x01x\x01a\x01x"),
+        DecodeError::Labels,
+    );
     refused(&records(b"\x01\x03\0\x01\x01b\0"), DecodeError::Labels);
     refused(&records(b"\x01\x03\0\x01\x01\xff\x01x"), DecodeError::Text);
 }
@@ -171,7 +213,11 @@ fn any_record() -> impl Strategy<Value = Record> {
         (".{0,200}", any::<bool>(), 0_u64..1 << 40).prop_map(|(text, open, micros)| {
             Outcome::Exposed {
                 text: text.into(),
-                format: if open { Format::OpenMetrics } else { Format::Text },
+                format: if open {
+                    Format::OpenMetrics
+                } else {
+                    Format::Text
+                },
                 duration: Duration::from_micros(micros),
             }
         }),
@@ -185,12 +231,24 @@ fn any_record() -> impl Strategy<Value = Record> {
     ];
     let scrape = (labels, any::<i32>(), outcome).prop_map(|(labels, time, outcome)| {
         let target = Arc::new(Labels::new(labels));
-        Record::Scrape(Scrape { target, time_ms: i64::from(time) << 10, outcome })
+        Record::Scrape(Scrape {
+            target,
+            time_ms: i64::from(time) << 10,
+            outcome,
+        })
     });
-    let heartbeat = (any::<i32>(), any::<u32>(), proptest::collection::vec(any::<u64>(), 0..9))
+    let heartbeat = (
+        any::<i32>(),
+        any::<u32>(),
+        proptest::collection::vec(any::<u64>(), 0..9),
+    )
         .prop_map(|(time, interval, live)| {
             let interval = Duration::from_millis(u64::from(interval));
-            Record::Heartbeat(Heartbeat { time_ms: i64::from(time), interval, live })
+            Record::Heartbeat(Heartbeat {
+                time_ms: i64::from(time),
+                interval,
+                live,
+            })
         });
     prop_oneof![4 => scrape, 1 => heartbeat]
 }

@@ -146,6 +146,15 @@ fn both_programs_wait_for_nats_and_say_so() {
             })
             .await;
         }
+        wait_until(SOON, "scraping begins without NATS", async || {
+            let served = targets.served(0);
+            if served >= 2 {
+                Ok(())
+            } else {
+                Err(format!("{served} scrapes"))
+            }
+        })
+        .await;
         nats.restart(lab).await;
         wait_until(SOON, "the first scrape arrives", async || {
             let samples = endpoint.samples("sim_scrapes_total", "early");

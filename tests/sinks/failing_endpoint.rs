@@ -349,3 +349,63 @@ async fn removed_series_are_counted_once_however_often_they_are_tried() {
         sink.removed()
     );
 }
+
+#[tokio::test]
+async fn a_sample_with_a_wrong_time_of_its_own_costs_only_itself() {
+    let server = Scripted::start(|_, request| {
+        let is_bad = request
+            .written()
+            .iter()
+            .any(|series| series.starts_with("bad"));
+        if is_bad {
+            Reply::Answer(400, "", "out of bounds")
+        } else {
+            OK
+        }
+    })
+    .await;
+    let sink = sink(&server);
+    let text = "t1 1 500\nbad 1 5\na 1\nt2 1 501\nt3 1 502\n";
+    let mut batch = [exposed("i", 1000, text)];
+    sink.deliver(&mut batch).await.unwrap();
+    assert_eq!(states(&batch), ["delivered"]);
+    assert!(
+        sink.removed().contains(&("refused_timestamp", 1)),
+        "{:?}",
+        sink.removed()
+    );
+    let requests = server
+        .requests()
+        .into_iter()
+        .map(|request| request.written());
+    let taken = requests.filter(|written| !written.concat().contains("bad"));
+    let taken: Vec<_> = taken.flatten().collect();
+    assert_eq!(taken, ["a:1@1000", "t1:1@500", "t2:1@501", "t3:1@502"]);
+}
+
+#[tokio::test]
+async fn the_search_for_wrong_times_has_an_end() {
+    let server = Scripted::start(|_, request| {
+        let is_bad = request
+            .written()
+            .iter()
+            .any(|series| series.starts_with('t'));
+        if is_bad {
+            Reply::Answer(400, "", "out of bounds")
+        } else {
+            OK
+        }
+    })
+    .await;
+    let sink = sink(&server);
+    let lines: Vec<_> = (0..1000).map(|number| format!("t{number} 1 5\n")).collect();
+    let mut batch = [exposed("i", 1000, &lines.concat())];
+    sink.deliver(&mut batch).await.unwrap();
+    assert_eq!(states(&batch), ["delivered"]);
+    assert!(
+        sink.removed().contains(&("refused_timestamp", 1000)),
+        "{:?}",
+        sink.removed()
+    );
+    assert!(server.requests().len() < 40);
+}

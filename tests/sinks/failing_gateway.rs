@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use prometheus_streams::model::Outcome;
+use prometheus_streams::sink::Sink;
 use prometheus_streams::sink::pushgateway::{OnFailure, Pushgateway};
+use prometheus_streams::sink::remote_write::RemoteWrite;
 
 use crate::scripted::{OK, Reply, Scripted};
-use crate::support::{delivery, exposed, failed, gateway_settings, states};
+use crate::support::{delivery, endpoint_settings, exposed, failed, gateway_settings, states};
 
 fn sink(server: &Scripted) -> Pushgateway {
     Pushgateway::build(gateway_settings(&server.url)).unwrap()
@@ -137,4 +139,20 @@ async fn groups_are_kept_where_that_is_wanted() {
     sink.deliver(&mut batch).await.unwrap();
     assert_eq!(states(&batch), ["delivered"; 3]);
     assert_eq!(lines(&server), ["PUT /i HTTP/1.1"]);
+}
+
+#[tokio::test]
+async fn a_delivery_can_run_in_a_task_of_its_own() {
+    let server = Scripted::start(|_, _| OK).await;
+    let gateway = Sink::Pushgateway(sink(&server));
+    let endpoint = RemoteWrite::build(endpoint_settings(server.url.clone())).unwrap();
+    for sink in [gateway, Sink::RemoteWrite(endpoint)] {
+        let task = tokio::spawn(async move {
+            let mut batch = [exposed("i", 1, "a 1\n")];
+            sink.deliver(&mut batch).await.unwrap();
+            assert_eq!(states(&batch), ["delivered"]);
+            assert!(sink.removed().iter().all(|(_, count)| *count == 0));
+        });
+        task.await.unwrap();
+    }
 }

@@ -142,6 +142,29 @@ async fn prometheus_refuses_only_what_is_out_of_order() {
 }
 
 #[tokio::test]
+async fn prometheus_gets_the_rest_of_a_scrape_with_times_that_do_not_fit() {
+    let Some(server) = Server::prometheus().await else {
+        return;
+    };
+    let sink = prometheus_sink(&server);
+    let time = now_ms();
+    let mut batch = [exposed("i", time - 5000, "a 1\n")];
+    sink.deliver(&mut batch).await.unwrap();
+    let (fitting, days_ago) = (time - 1000, time - 172_800_000);
+    let text = format!("old 1 {days_ago}\na 2\nb 3 {fitting}\n");
+    let mut batch = [exposed("i", time, &text)];
+    sink.deliver(&mut batch).await.unwrap();
+    assert_eq!(states(&batch), ["delivered"], "{batch:?}");
+    let stored = server.query("{__name__=~\"old|a|b|up\"}", time).await;
+    assert_same(&stored, &series("a 2\nb 3\nup 1\n"));
+    assert!(
+        sink.removed().contains(&("refused_timestamp", 1)),
+        "{:?}",
+        sink.removed()
+    );
+}
+
+#[tokio::test]
 async fn the_same_scrape_twice_is_taken_twice() {
     let Some(server) = Server::prometheus().await else {
         return;

@@ -19,7 +19,7 @@ use ::http::header::CONTENT_TYPE;
 use ::http::{HeaderMap, HeaderValue, Method};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use futures_util::stream;
+use futures_util::stream::FuturesUnordered;
 use tokio::sync::Semaphore;
 use url::Url;
 
@@ -113,13 +113,17 @@ impl Pushgateway {
     /// Once the gateway cannot be reached, pushes that have not begun are not tried.
     pub async fn deliver(&self, batch: &mut [Delivery]) -> Result<(), DeliverError> {
         let is_unreachable = AtomicBool::new(false);
-        let mut pushes = Vec::new();
+        let concurrency = self.settings.concurrency.max(1);
+        let mut outcome = Ok(());
+        let mut pushes = FuturesUnordered::new();
         for (key, chain) in by_target(batch) {
+            if pushes.len() >= concurrency
+                && let Some(pushed) = pushes.next().await
+            {
+                outcome = outcome.and(pushed);
+            }
             pushes.push(self.deliver_target(key, chain, &is_unreachable));
         }
-        let concurrency = self.settings.concurrency.max(1);
-        let mut pushes = stream::iter(pushes).buffer_unordered(concurrency);
-        let mut outcome = Ok(());
         while let Some(pushed) = pushes.next().await {
             outcome = outcome.and(pushed);
         }

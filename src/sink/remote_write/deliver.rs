@@ -12,7 +12,7 @@ use super::answer::{Cause, Refusal, Verdict, classify};
 use super::encode::{After, TargetState};
 use super::proto;
 use crate::http::ERROR_BODY_MAX;
-use crate::sink::removed::Removals;
+use crate::sink::removed::{Removal, Removals};
 use crate::sink::{DeliverError, Delivery, State, TargetKey};
 
 /// A request's size before compression. Prometheus's own requests stay far below; endpoints
@@ -25,6 +25,10 @@ const SAMPLES_FACTOR: usize = 4;
 
 /// A request of so few series that is still too large for the endpoint will not shrink to fit.
 const SPLIT_SERIES_MIN: usize = 64;
+
+/// So many requests may be refused in the search for the samples whose own time is at fault; what
+/// is not found by then is given up. One bad sample among 2^16 is found in time.
+const TIMED_REFUSALS_MAX: usize = 32;
 
 const VERSION: HeaderName = HeaderName::from_static("x-prometheus-remote-write-version");
 
@@ -41,6 +45,8 @@ struct Unit {
     key: TargetKey,
     /// Where its series stand; empty if there is nothing to send.
     range: Range<usize>,
+    /// Where in there the samples with a time of their own begin.
+    timed_start: usize,
     /// What to remember once it is decided.
     after: After,
     removals: Removals,
@@ -101,11 +107,13 @@ impl RemoteWrite {
                         After::State(after) => *state = Some(after.clone()),
                         After::Gone => *state = None,
                     }
+                    let timed_start = range.end - encoded.timed_len;
                     let (after, removals) = (encoded.after, encoded.removals);
                     Unit {
                         index,
                         key,
                         range,
+                        timed_start,
                         after,
                         removals,
                         rejection: None,
@@ -117,6 +125,7 @@ impl RemoteWrite {
                     Unit {
                         index,
                         key,
+                        timed_start: range.end,
                         range,
                         after: After::Same,
                         removals,
@@ -148,8 +157,8 @@ impl RemoteWrite {
             let halves = halves(&part);
             let verdict = if bytes.is_empty() {
                 Verdict::Taken
-            } else if part.len() == 1 {
-                self.send_alone(&raw, bytes).await?
+            } else if let Some([Some(unit)]) = units.get_mut(part.clone()) {
+                self.send_alone(&raw, unit).await?
             } else if bytes.len() > RAW_BYTES_MAX {
                 parts.extend(halves);
                 continue;
@@ -198,29 +207,71 @@ impl RemoteWrite {
         self.commit(unit.key, unit.after);
     }
 
-    /// Sends one scrape, in several requests if it is too large for one.
-    async fn send_alone(&self, raw: &Bytes, bytes: Range<usize>) -> Result<Verdict, DeliverError> {
+    /// Sends one scrape.
+    ///
+    /// Prometheus leaves out single samples whose own time does not fit and keeps the rest, so if a
+    /// scrape with such samples is refused, the rest goes alone, and then they one by one.
+    async fn send_alone(&self, raw: &Bytes, unit: &mut Unit) -> Result<Verdict, DeliverError> {
+        let verdict = self.send_split(raw, unit.range.clone()).await?;
+        let (rest, timed) = (
+            unit.range.start..unit.timed_start,
+            unit.timed_start..unit.range.end,
+        );
+        match verdict {
+            Verdict::Refused(refusal) if refusal.cause == Cause::Content && !timed.is_empty() => {
+                let verdict = self.send_split(raw, rest).await?;
+                if verdict == Verdict::Taken {
+                    let refused = self.send_timed(raw, timed).await?;
+                    unit.removals.add_many(Removal::RefusedTimestamp, refused);
+                }
+                Ok(verdict)
+            }
+            verdict => Ok(verdict),
+        }
+    }
+
+    /// Sends series, in several requests if they are too large for one.
+    async fn send_split(&self, raw: &Bytes, bytes: Range<usize>) -> Result<Verdict, DeliverError> {
         let mut parts = vec![bytes];
         while let Some(part) = parts.pop() {
-            let is_large = part.len() > RAW_BYTES_MAX;
-            let verdict = if is_large {
-                None
-            } else {
-                Some(self.send(raw, part.clone()).await?)
-            };
-            match verdict {
-                Some(Verdict::Taken) => {}
-                Some(Verdict::Refused(refusal)) if refusal.cause != Cause::Size => {
+            let mut refused = None;
+            if part.len() <= RAW_BYTES_MAX {
+                match self.send(raw, part.clone()).await? {
+                    Verdict::Taken => continue,
+                    Verdict::Refused(refusal) => refused = Some(refusal),
+                }
+            }
+            match (refused, halves_of_series(raw, &part, SPLIT_SERIES_MIN)) {
+                (Some(refusal), _) if refusal.cause != Cause::Size => {
                     return Ok(Verdict::Refused(refusal));
                 }
-                refused => match (halves_of_series(raw, &part), refused) {
-                    (Some(halves), _) => parts.extend(halves),
-                    (None, Some(refused)) => return Ok(refused),
-                    (None, None) => return Ok(Verdict::Refused(too_large())),
-                },
+                (_, Some(halves)) => parts.extend(halves),
+                (refused, None) => {
+                    return Ok(Verdict::Refused(refused.unwrap_or_else(too_large)));
+                }
             }
         }
         Ok(Verdict::Taken)
+    }
+
+    /// Sends samples that are welcome each for itself; returns how many were refused.
+    async fn send_timed(&self, raw: &Bytes, bytes: Range<usize>) -> Result<usize, DeliverError> {
+        let mut samples = 0;
+        let mut requests = 0;
+        let mut parts = vec![bytes];
+        while let Some(part) = parts.pop() {
+            if requests < TIMED_REFUSALS_MAX
+                && self.send_split(raw, part.clone()).await? == Verdict::Taken
+            {
+                continue;
+            }
+            requests += 1;
+            match halves_of_series(raw, &part, 1) {
+                Some(halves) if requests < TIMED_REFUSALS_MAX => parts.extend(halves),
+                _ => samples += proto::series_ends(raw.get(part).unwrap_or_default()).len(),
+            }
+        }
+        Ok(samples)
     }
 
     /// Sends some of the series in one request.
@@ -271,12 +322,16 @@ fn halves(part: &Range<usize>) -> [Range<usize>; 2] {
 }
 
 /// Cuts series in two, the second half first; `None` if they are too few.
-fn halves_of_series(raw: &[u8], bytes: &Range<usize>) -> Option<[Range<usize>; 2]> {
+fn halves_of_series(
+    raw: &[u8],
+    bytes: &Range<usize>,
+    series_min: usize,
+) -> Option<[Range<usize>; 2]> {
     let ends = proto::series_ends(raw.get(bytes.clone())?);
-    if ends.len() < 2 * SPLIT_SERIES_MIN {
+    if ends.len() < 2 * series_min {
         return None;
     }
-    let middle = bytes.start + ends.get(ends.len() / 2)?;
+    let middle = bytes.start + ends.get(ends.len() / 2 - 1)?;
     Some([middle..bytes.end, bytes.start..middle])
 }
 

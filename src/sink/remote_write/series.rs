@@ -386,4 +386,59 @@ mod tests {
         steps.check(&rest, &rest, &words(0..200), 0);
         steps.check(&all, &all, "", 200);
     }
+
+    /// What a plain reading of the rules gives: written, stale, added.
+    fn expected(last: &[(u8, bool)], scrape: &[(u8, bool)]) -> (String, String, u64) {
+        let first = |list: &[(u8, bool)]| -> Vec<(u8, bool)> {
+            let mut firsts: Vec<(u8, bool)> = Vec::new();
+            for (name, timed) in list {
+                if !firsts.iter().any(|(known, _)| known == name) {
+                    firsts.push((*name, *timed));
+                }
+            }
+            firsts
+        };
+        let (last, now) = (first(last), first(scrape));
+        let is_in = |list: &[(u8, bool)], name: u8| list.iter().any(|(known, _)| *known == name);
+        let words = |list: Vec<u8>| {
+            list.iter()
+                .map(|name| format!("s{name}"))
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        let gone = last
+            .iter()
+            .filter(|(name, timed)| !timed && !is_in(&now, *name));
+        let added = now.iter().filter(|(name, _)| !is_in(&last, *name)).count() as u64;
+        let written = now.iter().map(|(name, _)| *name).collect();
+        (
+            words(written),
+            words(gone.map(|(name, _)| *name).collect()),
+            added,
+        )
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_scrapes_follow_the_rules(
+            scrapes in proptest::collection::vec(
+                proptest::collection::vec((0_u8..8, proptest::bool::weighted(0.2)), 0..12),
+                1..8,
+            ),
+        ) {
+            let mut steps = Steps::new();
+            let mut last: Vec<(u8, bool)> = Vec::new();
+            for scrape in scrapes {
+                let words = scrape.iter().enumerate();
+                // The part behind `=` makes texts of one series differ, as spaces would.
+                let words = words.map(|(at, (name, timed))| {
+                    format!("{}s{name}={}", if *timed { "t:" } else { "" }, at % 2)
+                });
+                let words: Vec<_> = words.collect();
+                let (written, stale, added) = expected(&last, &scrape);
+                steps.check(&words.join(" "), &written, &stale, added);
+                last = scrape;
+            }
+        }
+    }
 }

@@ -52,6 +52,9 @@ pub(super) struct Encoded {
     pub(super) after: After,
     /// The number of series written.
     pub(super) series: usize,
+    /// The length of those at the end whose samples have a time of their own: the target chose it,
+    /// so it may be refused where the rest is welcome.
+    pub(super) timed_len: usize,
     /// What was left out.
     pub(super) removals: Removals,
 }
@@ -81,6 +84,8 @@ impl EncodeError {
 #[derive(Debug, Default)]
 pub(super) struct Encoder {
     scratch: Scratch,
+    /// The samples of the scrape at hand that have a time of their own.
+    timed: Vec<u8>,
 }
 
 /// What all scrapes have in common.
@@ -95,9 +100,11 @@ pub(super) struct Shared {
 #[derive(Debug)]
 struct ReportLabels([Box<[u8]>; REPORT.len()]);
 
-/// Counts what is written.
+/// Where series are written to.
 struct Output<'o> {
     bytes: &'o mut Vec<u8>,
+    /// Samples with a time of their own; they go last.
+    timed: Vec<u8>,
     series: usize,
 }
 
@@ -116,8 +123,10 @@ impl Encoder {
         let labels = TargetLabels::new(&scrape.target, publisher, &shared.external_labels);
         let mut out = Output {
             bytes: out,
+            timed: std::mem::take(&mut self.timed),
             series: 0,
         };
+        out.timed.clear();
         let mut removals = Removals::default();
         let after = match &scrape.outcome {
             Outcome::Exposed {
@@ -168,9 +177,13 @@ impl Encoder {
             }
             Outcome::Expired => After::Same,
         };
+        out.bytes.extend_from_slice(&out.timed);
+        let (series, timed_len) = (out.series, out.timed.len());
+        self.timed = out.timed;
         Ok(Encoded {
             after,
-            series: out.series,
+            series,
+            timed_len,
             removals,
         })
     }
@@ -203,11 +216,10 @@ impl Encoder {
                 put_labels(encoded, &labels.resolve(sample.name, sample.labels));
             })?;
             if let Some(encoded) = encoded {
-                out.put(
-                    encoded,
-                    sample.value,
-                    sample.timestamp_ms.unwrap_or(time_ms),
-                );
+                match sample.timestamp_ms {
+                    Some(timestamp_ms) => out.put_timed(encoded, sample.value, timestamp_ms),
+                    None => out.put(encoded, sample.value, time_ms),
+                }
             }
         }
         let was_alive = before.is_some_and(|state| state.is_alive);
@@ -289,6 +301,11 @@ fn put_labels(out: &mut Vec<u8>, labels: &[(Cow<'_, str>, &str)]) {
 impl Output<'_> {
     fn put(&mut self, labels: &[u8], value: f64, time_ms: i64) {
         proto::put_series(self.bytes, labels, value, time_ms);
+        self.series += 1;
+    }
+
+    fn put_timed(&mut self, labels: &[u8], value: f64, time_ms: i64) {
+        proto::put_series(&mut self.timed, labels, value, time_ms);
         self.series += 1;
     }
 }

@@ -115,19 +115,21 @@ fn check(written: &str, samples: &str, report: &str) {
 }
 
 #[test]
-fn samples_come_first_and_then_the_report() {
+fn samples_come_first_then_the_report_then_samples_with_a_time_of_their_own() {
     let mut target = Target::new();
-    let written = target.expose("a 1\nb{x=\"y\"} NaN\nc 2.5 77\n");
+    let written = target.expose("c 2.5 77\na 1\nb{x=\"y\"} NaN\n");
+    let about = report(["1", "0.25", "3", "3", "3"], 1000);
     check(
         &written,
-        "a{}:1@1000 b{x=y}:nan@1000 c{}:2.5@77",
-        &report(["1", "0.25", "3", "3", "3"], 1000),
+        "a{}:1@1000 b{x=y}:nan@1000",
+        &format!("{about} c{{}}:2.5@77"),
     );
-    let written = target.expose("a 1\nb{x=\"y\"} 2\nc 2.5 78\n");
+    let written = target.expose("c 2.5 78\na 1\nb{x=\"y\"} 2\n");
+    let about = report(["1", "0.25", "3", "3", "0"], 2000);
     check(
         &written,
-        "a{}:1@2000 b{x=y}:2@2000 c{}:2.5@78",
-        &report(["1", "0.25", "3", "3", "0"], 2000),
+        "a{}:1@2000 b{x=y}:2@2000",
+        &format!("{about} c{{}}:2.5@78"),
     );
 }
 

@@ -1,0 +1,145 @@
+//! What can never be delivered: logged within bounds, and kept as a dead letter.
+
+use std::error::Error;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+use tracing::{debug, warn};
+
+use super::dead::{DeadLetter, DeadLetters};
+use crate::bus::{Kind, LaneId, Subject};
+use crate::model::Record;
+use crate::sink::Delivery;
+use crate::telemetry::chain;
+use crate::wire::{self, Header};
+
+/// Lines within [`PERIOD`]; the rest is counted in the metrics only.
+const LINES_MAX: u32 = 10;
+const PERIOD: Duration = Duration::from_secs(10);
+
+/// What one feed refuses, and what its sink refuses.
+#[derive(Debug)]
+pub(super) struct Refusals {
+    sink: String,
+    topic: String,
+    dead_letters: DeadLetters,
+    period_begin: Option<Instant>,
+    lines: u32,
+}
+
+impl Refusals {
+    pub(super) fn new(sink: &str, topic: &str, dead_letters: DeadLetters) -> Self {
+        Self {
+            sink: sink.to_owned(),
+            topic: topic.to_owned(),
+            dead_letters,
+            period_begin: None,
+            lines: 0,
+        }
+    }
+
+    /// A message that is not what its subject says.
+    pub(super) fn message(
+        &mut self,
+        subject: &str,
+        sequence: u64,
+        reason: &'static str,
+        error: &dyn Error,
+        payload: &Bytes,
+    ) {
+        let detail = chain(error);
+        if self.may_log() {
+            warn!(
+                subject,
+                sequence,
+                reason,
+                error = detail,
+                "a message is invalid"
+            );
+        } else {
+            debug!(
+                subject,
+                sequence,
+                reason,
+                error = detail,
+                "a message is invalid"
+            );
+        }
+        let address = subject.strip_prefix(&self.topic).unwrap_or(subject);
+        self.dead_letters.put(DeadLetter {
+            address: address.trim_start_matches('.').to_owned(),
+            sequence,
+            part: String::new(),
+            reason,
+            detail,
+            sink: None,
+            payload: payload.clone(),
+        });
+    }
+
+    /// A scrape that the sink will never take.
+    pub(super) fn scrape(
+        &mut self,
+        delivery: &Delivery,
+        lane: Option<&LaneId>,
+        sequence: u64,
+        reason: &'static str,
+        detail: &str,
+    ) {
+        let may_log = self.may_log();
+        let (sink, target) = (self.sink.as_str(), &delivery.scrape.target);
+        let (job, instance) = (target.job(), target.instance());
+        let publisher = &*delivery.publisher;
+        if may_log {
+            warn!(
+                sink,
+                publisher, job, instance, reason, detail, "the sink refuses a scrape"
+            );
+        } else {
+            debug!(
+                sink,
+                publisher, job, instance, reason, detail, "the sink refuses a scrape"
+            );
+        }
+        // Repetitions are refused as such; there is nothing in them to keep.
+        let is_repetition = matches!(reason, "out_of_order" | "duplicate");
+        let Some(lane) = lane.filter(|_| !is_repetition).cloned() else {
+            return;
+        };
+        let header = Header {
+            epoch: 0,
+            number: 1,
+            base: 1,
+        };
+        let (hash, time_ms) = (target.stable_hash(), delivery.scrape.time_ms);
+        let scrape = delivery.scrape.as_ref().clone();
+        let payload = wire::encode(&header, &[Record::Scrape(scrape)]);
+        self.dead_letters.put(DeadLetter {
+            address: Subject {
+                lane,
+                kind: Kind::Key,
+            }
+            .address(),
+            sequence,
+            part: format!("{sink}/{hash:016x}/{time_ms}"),
+            reason,
+            detail: detail.to_owned(),
+            sink: Some(self.sink.clone()),
+            payload: payload.into(),
+        });
+    }
+
+    fn may_log(&mut self) -> bool {
+        let now = Instant::now();
+        if self
+            .period_begin
+            .is_none_or(|begin| now.duration_since(begin) > PERIOD)
+        {
+            self.period_begin = Some(now);
+            self.lines = 0;
+        }
+        self.lines += 1;
+        self.lines <= LINES_MAX
+    }
+}
