@@ -17,8 +17,9 @@ pub mod wire;
 
 pub mod guard;
 
-pub mod http;
 pub mod tls;
+
+pub mod http;
 
 pub mod telemetry;
 

@@ -19,6 +19,7 @@ mod metrics;
 mod numbering;
 mod plain;
 mod refusals;
+mod removed;
 
 pub use metrics::Metrics;
 
@@ -40,6 +41,7 @@ use crate::sink::remote_write::RemoteWrite;
 
 use dead::DeadLetters;
 use feed::Feed;
+use removed::Removed;
 
 /// Messages on their way from a consumer to its feed; the consumer reads no further ahead.
 const INCOMING_QUEUE: usize = 64;
@@ -85,12 +87,15 @@ pub async fn run(context: Context) -> Result<Ending, ReceiverError> {
         .receiver_stream
         .clone()
         .ok_or(ReceiverError::NoStream)?;
-    let sinks = sinks(&config)?;
+    let sinks: Vec<Arc<Sink>> = sinks(&config)?.into_iter().map(Arc::new).collect();
     let prefix = settings
         .client_id
         .clone()
         .unwrap_or_else(|| CONSUMER_PREFIX.to_owned());
-    let metrics = metrics.register("receiver", Metrics::register);
+    let metrics = metrics.register("receiver", |registry| {
+        Removed::register(registry, &sinks);
+        Metrics::register(registry)
+    });
     let name = format!("prometheus-streams-receiver {}", config.identity);
     let bus = Bus::connect(settings, &name).await?;
     if bus.wait_for_stream(&stop).await?.is_none() {
@@ -112,7 +117,7 @@ pub async fn run(context: Context) -> Result<Ending, ReceiverError> {
         others.spawn(consumer.run(incoming_tx, stop.clone()));
         others.spawn(bus::acknowledge(acks_rx));
         let feed = Feed::new(
-            Arc::new(sink),
+            sink,
             bus.settings().topic.clone(),
             AgeLimit::new(config.max_age),
             clock.clone(),
