@@ -17,7 +17,7 @@ test: deps
 
 # The fleet at its full size: 50 sites with 10 targets each for a minute, one scenario at a time.
 soak: deps
-	PROMETHEUS_STREAMS_SOAK=1 RUST_TEST_THREADS=1 cargo test --release --locked --test live outage
+	PROMETHEUS_STREAMS_SOAK=1 RUST_TEST_THREADS=1 cargo test --locked --test live outage
 
 # Runs until Ctrl-C, or for DEMO_SECONDS.
 demo: deps

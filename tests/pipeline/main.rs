@@ -20,14 +20,21 @@
 )]
 mod support;
 
+mod pages;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
 
+use pages::Pages;
 use support::{
-    Behavior, Bus, Endpoint, Lab, NatsServer, Program, SiteTarget, Targets, Version, poller_config,
-    receiver_config, run, wait_until,
+    Behavior, Bus, Endpoint, Lab, NatsServer, NodeExporter, Program, SiteTarget, Targets, Version,
+    poller_config, receiver_config, run, wait_until,
 };
+
+/// How many pages of a real exporter are recorded.
+const PAGES: usize = 10;
 
 /// What is run, each set by an environment variable.
 struct Load {
@@ -82,7 +89,12 @@ fn setting<T: std::str::FromStr>(name: &str, default: T) -> T {
 
 async fn measure(lab: &Lab, load: Load) {
     let nats = NatsServer::start(lab, Version::Packaged).await;
-    let targets = Targets::start(vec![Behavior::Counters(load.series - 1); load.targets]).await;
+    let pages = Arc::new(record(lab, load.series).await);
+    let behavior = |target| {
+        let pages = Arc::clone(&pages);
+        Behavior::Made(Arc::new(move |number| pages.page(target, number)))
+    };
+    let targets = Targets::start((0..load.targets).map(behavior).collect()).await;
     let endpoint = Endpoint::start().await;
     let mut config = receiver_config(&nats.url());
     config["remote_write"] = json!([{"name": "recorder", "url": endpoint.url()}]);
@@ -104,6 +116,18 @@ async fn measure(lab: &Lab, load: Load) {
     tokio::time::sleep(Duration::from_secs(bench.load.seconds)).await;
     let after = bench.read().await;
     bench.report(&before, &after);
+}
+
+/// Records what a real exporter serves, second by second.
+async fn record(lab: &Lab, series: usize) -> Pages {
+    let exporter = NodeExporter::start(lab).await;
+    let mut pages = Vec::new();
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    for _ in 0..PAGES {
+        second.tick().await;
+        pages.push(exporter.page().await);
+    }
+    Pages::new(&pages, series)
 }
 
 fn name(n: usize) -> String {
@@ -152,7 +176,8 @@ impl Bench {
         let resident = |program: &Program| program.resident_bytes_max() as f64 / 1e6;
         let load = &self.load;
         println!(
-            "{} targets with {} series each, every {} s, for {} s: {samples} samples",
+            "{} targets with {} series each, every {} s,\n\
+             measured for {} s: {samples} samples",
             load.targets, load.series, load.interval, load.seconds
         );
         println!("{:<40} {:>10} {:>10}", "", "poller", "receiver");

@@ -19,13 +19,15 @@ use super::http::Connection;
 const ENDLESS_BYTES: usize = 10 << 30;
 
 /// What a target answers.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) enum Behavior {
     /// `sim_scrapes_total` with the number of this scrape, from 1, and so many more series whose
     /// values follow from it: see [`value`].
     Counters(usize),
     /// As [`Behavior::Counters`] with one series, but it takes this long to answer.
     Slow(Duration),
+    /// A page made for each scrape from its number, from 1.
+    Made(Arc<dyn Fn(u64) -> String + Send + Sync>),
     /// Always the same page.
     Fixed(Arc<str>),
     /// Never anything.
@@ -158,6 +160,11 @@ impl Target {
                 tokio::time::sleep(*delay).await;
                 connection
                     .answer(200, &[TEXT], counters(number, 1).as_bytes())
+                    .await
+            }
+            Behavior::Made(page) => {
+                connection
+                    .answer(200, &[TEXT], page(number).as_bytes())
                     .await
             }
             Behavior::Fixed(page) => connection.answer(200, &[TEXT], page.as_bytes()).await,
