@@ -19,7 +19,7 @@ use crate::{SCENARIO, SOON};
 async fn publishes(lab: &Lab, version: Version, server: &str, auth: Value) {
     let nats = NatsServer::start_with(lab, version, server).await;
     let targets = Targets::start(vec![Behavior::Counters(5)]).await;
-    let poller = Program::poller(lab, config(&nats, &targets, auth));
+    let poller = Program::poller(lab, config(&nats, &targets, &auth));
     wait_until(SOON, "scrapes are published", async || {
         let published = poller.metric("poller_published_total", &[]).await;
         if published >= 2.0 {
@@ -35,7 +35,7 @@ async fn publishes(lab: &Lab, version: Version, server: &str, auth: Value) {
 async fn is_refused(lab: &Lab, version: Version, server: &str, auth: Value) {
     let nats = NatsServer::start_with(lab, version, server).await;
     let targets = Targets::start(vec![Behavior::Counters(5)]).await;
-    let poller = Program::poller(lab, config(&nats, &targets, auth));
+    let poller = Program::poller(lab, config(&nats, &targets, &auth));
     wait_until(SOON, "the poller says that it cannot connect", async || {
         let log = poller.log();
         if log.contains("cannot connect to NATS") {
@@ -48,7 +48,7 @@ async fn is_refused(lab: &Lab, version: Version, server: &str, auth: Value) {
     assert!(!poller.log().contains("hunter2"), "a secret is in the log");
 }
 
-fn config(nats: &NatsServer, targets: &Targets, auth: Value) -> Value {
+fn config(nats: &NatsServer, targets: &Targets, auth: &Value) -> Value {
     let target = SiteTarget::new("one", targets.url(0));
     let mut config = poller_config("USDC1", &nats.url(), &[target]);
     for (key, value) in auth.as_object().unwrap() {
