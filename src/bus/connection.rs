@@ -168,12 +168,13 @@ fn options(settings: &Settings, name: &str) -> Result<ConnectOptions, BusError> 
             Ok(options.nkey(seed.to_owned()))
         }
         Some(Auth::CredentialsFile(path)) => {
-            let text = Secret::File(path.clone()).reveal()?;
+            // The library wants a line break behind the last line, too.
+            let text = Secret::File(path.clone()).reveal()? + "\n";
             options
                 .credentials(&text)
                 .map_err(|error| BusError::Credentials {
                     path: path.display().to_string(),
-                    detail: error.kind().to_string(),
+                    detail: error.to_string(),
                 })
         }
     }

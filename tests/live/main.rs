@@ -11,6 +11,7 @@
     reason = "a test fails by a panic"
 )]
 
+mod auth;
 mod bad_message;
 mod bad_sink;
 mod bad_target;

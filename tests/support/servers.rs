@@ -47,6 +47,7 @@ pub(crate) struct NatsServer {
     version: Version,
     monitor: u16,
     store: PathBuf,
+    config: Option<PathBuf>,
     log: PathBuf,
     process: Option<Process>,
 }
@@ -59,6 +60,16 @@ impl NatsServer {
         server
     }
 
+    /// The same with a configuration file of this text.
+    pub(crate) async fn start_with(lab: &Lab, version: Version, config: &str) -> Self {
+        let mut server = Self::prepare(lab, version);
+        let file = lab.file("nats", "conf");
+        std::fs::write(&file, config).unwrap();
+        server.config = Some(file);
+        server.restart(lab).await;
+        server
+    }
+
     /// Chooses a port and a store without starting anything.
     pub(crate) fn prepare(lab: &Lab, version: Version) -> Self {
         Self {
@@ -66,6 +77,7 @@ impl NatsServer {
             version,
             monitor: free_port(),
             store: lab.folder("nats"),
+            config: None,
             log: lab.log("nats"),
             process: None,
         }
@@ -80,6 +92,9 @@ impl NatsServer {
             .args(["-m", &self.monitor.to_string()])
             .arg("-sd")
             .arg(&self.store);
+        if let Some(config) = &self.config {
+            command.arg("-c").arg(config);
+        }
         let log = self.log.clone();
         self.process = Some(Process::spawn_with_log(lab, "nats", &mut command, log));
         let monitor = self.monitor;

@@ -39,6 +39,8 @@ pub(super) fn put_series(out: &mut Vec<u8>, labels: &[u8], value: f64, time_ms: 
     let sample_len = 1 + 8 + 1 + varint_len(time);
     // The sample's own tag and length, which is below 128.
     let series_len = labels.len() + 2 + sample_len;
+    // Room for all of it at once, its own tag and length included.
+    out.reserve(series_len + 11);
     out.push(FIELD_1_BYTES);
     put_varint(out, series_len as u64);
     out.extend_from_slice(labels);
