@@ -47,6 +47,13 @@ async fn unreadable(lab: &Lab, version: Version) {
     let count = 2 * bad.len();
     letters(&bus, count).await;
     arrive(&endpoint, 3).await;
+    for site in ["USDC1", "nowhere"] {
+        let labels = [("publisher", site)];
+        let invalid = receiver
+            .metric("receiver_invalid_messages_total", &labels)
+            .await;
+        assert_eq!(invalid.to_string(), bad.len().to_string(), "{site}");
+    }
     // A receiver that starts again meets none of them again.
     receiver.terminate();
     receiver.exited(SOON).await;

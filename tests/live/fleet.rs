@@ -47,6 +47,9 @@ impl Scale {
     }
 }
 
+/// Series of each target, beside the count of its scrapes.
+const SERIES: usize = 5;
+
 /// Whether samples may arrive more than once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Repeats {
@@ -66,7 +69,7 @@ pub(crate) struct Fleet {
 impl Fleet {
     /// Starts the targets and their pollers.
     pub(crate) async fn start(lab: &Lab, nats: &str, scale: Scale) -> Self {
-        let behaviors = vec![Behavior::Counters(5); scale.sites * scale.targets];
+        let behaviors = vec![Behavior::Counters(SERIES); scale.sites * scale.targets];
         let targets = Targets::start(behaviors).await;
         let pollers = (0..scale.sites).map(|site| {
             let numbers = site * scale.targets..(site + 1) * scale.targets;
@@ -214,6 +217,8 @@ fn in_order(endpoint: &Endpoint, n: usize, repeats: Repeats) {
         let of_target = of_target.map(|(labels, samples)| (labels.clone(), samples.clone()));
         of_target.collect::<Vec<_>>()
     });
+    let of_value = series.iter().filter(|(labels, _)| labels.contains_key("n"));
+    assert_eq!(of_value.count(), SERIES, "{name}");
     for (labels, samples) in series {
         let mut seen = BTreeMap::new();
         for sample in samples {
@@ -233,6 +238,10 @@ fn in_order(endpoint: &Endpoint, n: usize, repeats: Repeats) {
                 let expected = value(*number, n.parse().unwrap());
                 assert_eq!(sample.value.to_bits(), expected.to_bits(), "{labels:?}");
             }
+        }
+        if labels.contains_key("n") {
+            let mut torn = number_at.keys().filter(|time| !seen.contains_key(time));
+            assert_eq!(torn.next(), None, "{labels:?} has no sample of that time");
         }
     }
 }

@@ -1,11 +1,13 @@
 //! Starting and ending: arguments, signals, exit codes.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
 
 use crate::support::{
     Behavior, Endpoint, NatsServer, Process, Program, SiteTarget, Targets, Version, get, nobody,
@@ -150,6 +152,60 @@ fn the_own_pages_tell_health_and_metrics() {
             if found { Ok(()) } else { Err(String::new()) }
         })
         .await;
+    });
+}
+
+#[test]
+fn the_own_pages_are_served_on_all_addresses() {
+    run(SCENARIO, async |lab| {
+        let nats = NatsServer::start(lab, Version::Packaged).await;
+        let mut config = poller_config("USDC1", &nats.url(), &nobody());
+        config["monitor_address"] = Value::Null;
+        let poller = Program::poller(lab, config);
+        for address in ["127.0.0.1", "::1"] {
+            wait_until(SOON, address, async || {
+                let connected = TcpStream::connect((address, poller.monitor)).await;
+                connected.map(drop).map_err(|error| error.to_string())
+            })
+            .await;
+        }
+    });
+}
+
+#[test]
+fn a_log_file_is_opened_again_on_a_hangup() {
+    run(SCENARIO, async |lab| {
+        let nats = NatsServer::start(lab, Version::Packaged).await;
+        let log = lab.file("own", "log");
+        let rotated = lab.file("rotated", "log");
+        let mut config = poller_config("USDC1", &nats.url(), &nobody());
+        config["logfile"] = log.to_str().into();
+        let mut poller = Program::poller(lab, config);
+        let logged = async |path: &Path| {
+            wait_until(SOON, "something is logged", async || {
+                let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
+                if text.is_empty() { Err(text) } else { Ok(text) }
+            })
+            .await
+        };
+        logged(&log).await;
+        fs::rename(&log, &rotated).unwrap();
+        send(&poller, Signal::HUP);
+        wait_until(SOON, "the file is there again", async || {
+            fs::exists(&log)
+                .unwrap()
+                .then_some(())
+                .ok_or_else(String::new)
+        })
+        .await;
+        poller.terminate();
+        poller.exited(SOON).await;
+        for path in [&rotated, &log] {
+            for line in logged(path).await.lines() {
+                let line: Value = serde_json::from_str(line).unwrap();
+                assert!(line.is_object(), "{line}");
+            }
+        }
     });
 }
 

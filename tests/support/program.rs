@@ -48,7 +48,10 @@ impl Program {
     fn start(lab: &Lab, role: Role, mut config: Value) -> Self {
         let monitor = free_port();
         config["monitor_port"] = monitor.into();
-        config["monitor_address"] = "127.0.0.1".into();
+        // A configuration may say otherwise, if only by null.
+        if config.get("monitor_address").is_none() {
+            config["monitor_address"] = "127.0.0.1".into();
+        }
         let path = lab.file(role.name(), "yaml");
         fs::write(&path, config.to_string()).unwrap();
         let process = spawn(lab, role, &path);
