@@ -43,13 +43,16 @@ const TARGET: [(&str, &str); 3] = [
 ];
 
 fn main() -> ExitCode {
-    let seconds = std::env::var("DEMO_SECONDS").ok();
-    let limit = seconds.map(|text| {
-        let seconds = text
-            .parse()
-            .unwrap_or_else(|_| panic!("DEMO_SECONDS=`{text}` is no number"));
-        Duration::from_secs(seconds)
-    });
+    let limit = match std::env::var("DEMO_SECONDS") {
+        Ok(text) => match text.parse() {
+            Ok(seconds) => Some(Duration::from_secs(seconds)),
+            Err(_) => {
+                println!("DEMO_SECONDS is `{text}`, which is no number of seconds.");
+                return ExitCode::FAILURE;
+            }
+        },
+        Err(_unset) => None,
+    };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     // What failed has said so in its panic; all processes are gone by then.
     catch_unwind(AssertUnwindSafe(|| runtime.block_on(demo(limit)))).unwrap_or(ExitCode::FAILURE)
@@ -70,11 +73,11 @@ async fn demo(limit: Option<Duration>) -> ExitCode {
     tokio::pin!(stop);
     let demo = tokio::select! {
         demo = Demo::start(&lab) => demo,
-        () = &mut stop => return ExitCode::FAILURE,
+        () = &mut stop => return interrupted(),
     };
     tokio::select! {
         () = demo.arrives() => {}
-        () = &mut stop => return ExitCode::FAILURE,
+        () = &mut stop => return interrupted(),
     }
     demo.tell(&lab).await;
     match limit {
@@ -102,6 +105,11 @@ async fn demo(limit: Option<Duration>) -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
+}
+
+fn interrupted() -> ExitCode {
+    println!("Stopped before anything had arrived; nothing left behind.");
+    ExitCode::FAILURE
 }
 
 /// All that runs.
