@@ -39,6 +39,11 @@ const ACK_PENDING_MAX: i64 = 10_000;
 /// Messages that one pull request asks for: measured, more brings nothing.
 const BATCH_MESSAGES: usize = 200;
 
+/// Bytes that one pull request asks for at most: they wait in the client's memory.
+///
+/// A message larger than that would never come, so it grows with the server's `max_payload`.
+const BATCH_BYTES: usize = 32 << 20;
+
 /// How long one pull request stays open, and how often the server shows that it does.
 const PULL_EXPIRES: Duration = Duration::from_secs(30);
 const PULL_HEARTBEAT: Duration = Duration::from_secs(5);
@@ -246,9 +251,12 @@ impl Consumer {
             "consumer is at its position"
         );
 
+        let payload_max = self.bus.max_payload().unwrap_or(0);
+        let batch_bytes = BATCH_BYTES.max(payload_max.saturating_mul(2));
         let mut messages = consumer
             .stream()
             .max_messages_per_batch(BATCH_MESSAGES)
+            .max_bytes_per_batch(batch_bytes)
             .expires(PULL_EXPIRES)
             .heartbeat(PULL_HEARTBEAT)
             .messages()
