@@ -43,15 +43,13 @@ const TARGET: [(&str, &str); 3] = [
 ];
 
 fn main() -> ExitCode {
-    let limit = match std::env::var("DEMO_SECONDS") {
-        Ok(text) => match text.parse() {
-            Ok(seconds) => Some(Duration::from_secs(seconds)),
-            Err(_) => {
-                println!("DEMO_SECONDS is `{text}`, which is no number of seconds.");
-                return ExitCode::FAILURE;
-            }
-        },
+    let limit = match std::env::var("DEMO_SECONDS").map(|text| (text.parse(), text)) {
         Err(_unset) => None,
+        Ok((Ok(seconds), _)) => Some(Duration::from_secs(seconds)),
+        Ok((Err(_), text)) => {
+            println!("DEMO_SECONDS is `{text}`, which is no number of seconds.");
+            return ExitCode::FAILURE;
+        }
     };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     // What failed has said so in its panic; all processes are gone by then.
