@@ -35,5 +35,7 @@ pub mod config;
 
 pub mod service;
 
+pub mod inspect;
+
 pub mod poller;
 pub mod receiver;

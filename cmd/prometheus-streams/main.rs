@@ -1,12 +1,16 @@
 //! The control program; also runs the two others, as the ancestor's single program did.
 
 mod check;
+mod decode;
+mod tail;
 
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use prometheus_streams::config::Role;
+use prometheus_streams::inspect::Style;
 use prometheus_streams::{poller, receiver, service};
 
 /// Message-bus federation for Prometheus metrics over NATS JetStream
@@ -36,6 +40,20 @@ enum Command {
         /// The file
         file: PathBuf,
     },
+    /// Print a stored message as exposition text with its header
+    ///
+    /// Exits with 0 when it could be decoded, with 1 when not and with 2 when it cannot be read.
+    Decode {
+        /// Print expositions as the targets wrote them
+        #[arg(long)]
+        raw: bool,
+        /// The message's payload; `-` for standard input
+        file: PathBuf,
+    },
+    /// Follow the live stream as text, without touching any consumer's position
+    ///
+    /// Connects as `receiver_stream` of the configuration says, or else as `poller_stream`.
+    Tail(tail::Options),
 }
 
 fn main() -> ExitCode {
@@ -46,5 +64,16 @@ fn main() -> ExitCode {
             service::exit_code(service::run(Role::Receiver, &options, receiver::run))
         }
         Command::Check { r#for, file } => check::run(&file, r#for),
+        Command::Decode { raw, file } => decode::run(&file, style(raw)),
+        Command::Tail(tail) => tail::run(&options, &tail),
     }
+}
+
+fn style(raw: bool) -> Style {
+    if raw { Style::Raw } else { Style::Labeled }
+}
+
+/// Prints to a stream; a reader who has seen enough closes the pipe, which is no failure.
+fn print(out: &mut impl io::Write, text: &str) -> io::Result<()> {
+    out.write_all(text.as_bytes()).and_then(|()| out.flush())
 }

@@ -78,6 +78,41 @@ pub struct Incoming {
     pub ack: Option<Ack>,
 }
 
+impl Incoming {
+    pub(super) fn new(message: async_nats::Message, info: &Place, phase: Phase) -> Self {
+        Self {
+            sequence: info.sequence,
+            subject: message.subject.to_string(),
+            headers: message.headers,
+            payload: message.payload,
+            stored_ms: info.stored_ms,
+            phase,
+            ack: None,
+        }
+    }
+}
+
+/// Where a message stands in the stream.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) sequence: u64,
+    stored_ms: i64,
+    /// The consumer's own numbering of what it delivers.
+    numbering: u64,
+}
+
+impl Place {
+    pub(super) fn of(message: &Message) -> Result<Self, async_nats::Error> {
+        let info = message.info()?;
+        let stored_ms = info.published.unix_timestamp_nanos() / 1_000_000;
+        Ok(Self {
+            sequence: info.stream_sequence,
+            stored_ms: i64::try_from(stored_ms).unwrap_or(i64::MAX),
+            numbering: info.consumer_sequence,
+        })
+    }
+}
+
 /// How a message came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
@@ -263,17 +298,18 @@ impl Consumer {
                     _ => return Err(request("pull")(error.into())),
                 },
             };
-            let info = message.info().map_err(request("read a delivery"))?;
-            let (sequence, numbering) = (info.stream_sequence, info.consumer_sequence);
-            let stored_ms = milliseconds(info.published);
-            has_gap |= numbering != expected;
-            expected = numbering + 1;
+            let place = Place::of(&message).map_err(request("read a delivery"))?;
+            let sequence = place.sequence;
+            has_gap |= place.numbering != expected;
+            expected = place.numbering + 1;
             if has_gap && sequence > self.last_sequence {
                 self.recover(&stream, self.last_sequence + 1, sequence - 1, incoming)
                     .await?;
                 has_gap = false;
             }
-            let live = live(message, sequence, stored_ms);
+            let (message, acker) = message.split();
+            let mut live = Incoming::new(message, &place, Phase::Live);
+            live.ack = Some(Ack(Arc::new(acker)));
             self.last_sequence = self.last_sequence.max(sequence);
             if incoming.send(live).await.is_err() {
                 return Ok(());
@@ -416,23 +452,13 @@ impl Consumer {
             let mut count = 0;
             while let Some(message) = batch.next().await {
                 let message = message.map_err(&failed)?;
-                let info = message.info().map_err(&failed)?;
-                let (sequence, stored_ms) = (info.stream_sequence, milliseconds(info.published));
-                if sequence > last {
+                let place = Place::of(&message).map_err(&failed)?;
+                if place.sequence > last {
                     return Ok(());
                 }
                 count += 1;
-                self.last_sequence = self.last_sequence.max(sequence);
-                let message = message.message;
-                let old = Incoming {
-                    sequence,
-                    subject: message.subject.to_string(),
-                    headers: message.headers,
-                    payload: message.payload,
-                    stored_ms,
-                    phase,
-                    ack: None,
-                };
+                self.last_sequence = self.last_sequence.max(place.sequence);
+                let old = Incoming::new(message.message, &place, phase);
                 if incoming.send(old).await.is_err() {
                     return Ok(());
                 }
@@ -448,21 +474,4 @@ impl Consumer {
     fn filter(&self) -> String {
         format!("{}.*.*.*.*", self.bus.settings.topic)
     }
-}
-
-fn live(message: Message, sequence: u64, stored_ms: i64) -> Incoming {
-    let (message, acker) = message.split();
-    Incoming {
-        sequence,
-        subject: message.subject.to_string(),
-        headers: message.headers,
-        payload: message.payload,
-        stored_ms,
-        phase: Phase::Live,
-        ack: Some(Ack(Arc::new(acker))),
-    }
-}
-
-fn milliseconds(time: async_nats::datetime::DateTime) -> i64 {
-    i64::try_from(time.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
 }

@@ -17,6 +17,7 @@
 
 mod connection;
 mod consumer;
+mod follow;
 mod publish;
 mod settings;
 mod stream;
@@ -24,6 +25,7 @@ mod subject;
 
 pub use connection::{Bus, BusError};
 pub use consumer::{Ack, Acknowledgement, Consumer, Incoming, Phase, acknowledge};
+pub use follow::FollowError;
 pub use publish::PublishError;
 pub use settings::{Auth, Settings, Storage};
 pub use stream::StreamError;

@@ -25,7 +25,7 @@ pub(crate) use exposition::{Page, read};
 pub(crate) use http::{get, request};
 pub(crate) use lab::{Lab, free_port, run, wait_until};
 pub(crate) use process::Process;
-pub(crate) use program::{Program, SiteTarget, nobody, poller_config, receiver_config};
+pub(crate) use program::{Program, SiteTarget, nobody, poller_config, program, receiver_config};
 pub(crate) use proxy::{Link, Proxy};
 pub(crate) use servers::{NatsServer, NodeExporter, Pushgateway, Version};
 pub(crate) use store::{Prometheus, Stored, VictoriaMetrics};

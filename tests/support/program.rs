@@ -109,7 +109,7 @@ fn spawn(lab: &Lab, role: Role, config: &Path) -> Process {
 }
 
 /// Returns the path of one of our programs: Cargo builds tests and examples one folder below.
-fn program(name: &str) -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     let this = std::env::current_exe().unwrap();
     let path = this.ancestors().nth(2).unwrap().join(name);
     assert!(path.exists(), "{} is not built", path.display());

@@ -1,0 +1,112 @@
+//! `prometheus-streams tail`
+
+use std::io;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use prometheus_streams::bus::{Bus, Incoming, Kind, Subject};
+use prometheus_streams::config::{Config, Loaded};
+use prometheus_streams::inspect::{self, Style};
+use prometheus_streams::model::Record;
+use prometheus_streams::service::{self, EXIT_FAILED};
+use prometheus_streams::{tls, wire};
+use tokio::sync::mpsc;
+
+use crate::{print, style};
+
+/// Messages that were read and not yet printed; when it is full, reading waits.
+const QUEUE: usize = 64;
+
+/// What to follow.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Only this site
+    #[arg(long, value_name = "NAME")]
+    publisher: Option<String>,
+    /// Only this job
+    #[arg(long, value_name = "NAME")]
+    job: Option<String>,
+    /// Only this instance
+    #[arg(long, value_name = "NAME")]
+    instance: Option<String>,
+    /// Print expositions as the targets wrote them
+    #[arg(long)]
+    raw: bool,
+}
+
+/// Follows the stream until the reader goes away or something fails.
+pub(crate) fn run(program: &service::Options, options: &Options) -> ExitCode {
+    tls::install_provider();
+    let followed = tokio::runtime::Runtime::new()
+        .context("cannot start the runtime")
+        .and_then(|runtime| runtime.block_on(follow(program, options)));
+    match followed {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            drop(print(&mut io::stderr(), &format!("{error:#}\n")));
+            ExitCode::from(EXIT_FAILED)
+        }
+    }
+}
+
+async fn follow(program: &service::Options, options: &Options) -> Result<()> {
+    let file = program.config.as_deref();
+    let file = file.context("no configuration file; name it with --config FILE")?;
+    let Loaded { config, .. } = Config::load(file)?;
+    let settings = config.receiver_stream.or(config.poller_stream);
+    let settings =
+        settings.context("the file has neither `receiver_stream` nor `poller_stream`")?;
+    let topic = settings.topic.clone();
+    let bus = Bus::connect(settings, "prometheus-streams tail").await?;
+    bus.connected().await;
+    // The connection writes, the printer reads; when it is full, messages stay in the stream.
+    let (incoming_tx, mut incoming_rx) = mpsc::channel(QUEUE);
+    let following = bus.follow(options.publisher.as_deref(), incoming_tx);
+    let printing = async {
+        while let Some(message) = incoming_rx.recv().await {
+            if print(&mut io::stdout(), &show(&message, &topic, options)).is_err() {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        followed = following => Ok(followed?),
+        () = printing => Ok(()),
+    }
+}
+
+/// Returns what is to be seen of a message; nothing if it was not asked for.
+fn show(message: &Incoming, topic: &str, options: &Options) -> String {
+    let Ok(subject) = Subject::parse(&message.subject, topic) else {
+        return format!("# {} is no subject of ours\n", message.subject);
+    };
+    if subject.kind == Kind::Text {
+        let text = String::from_utf8_lossy(&message.payload);
+        return format!("# plain text on {}\n{text}\n", message.subject);
+    }
+    let publisher = Some(&*subject.lane.publisher);
+    let frame = match wire::decode(&message.payload) {
+        Ok(frame) => frame,
+        Err(error) => return format!("# {} cannot be decoded: {error}\n", message.subject),
+    };
+    let style: Style = style(options.raw);
+    let wanted = frame
+        .records
+        .iter()
+        .filter(|record| is_wanted(record, options));
+    wanted
+        .map(|record| inspect::record(record, publisher, style))
+        .collect()
+}
+
+fn is_wanted(record: &Record, options: &Options) -> bool {
+    let matches =
+        |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|wanted| wanted == found);
+    match record {
+        Record::Scrape(scrape) => {
+            matches(&options.job, scrape.target.job())
+                && matches(&options.instance, scrape.target.instance())
+        }
+        Record::Heartbeat(_) => options.job.is_none() && options.instance.is_none(),
+    }
+}
