@@ -17,9 +17,9 @@ use std::time::Duration;
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::AckKind;
-use async_nats::jetstream::consumer::pull::{Config, MessagesErrorKind};
+use async_nats::jetstream::consumer::pull::{Config, MessagesErrorKind, Stream as PullStream};
 use async_nats::jetstream::consumer::{AckPolicy, Consumer as PullConsumer, DeliverPolicy};
-use async_nats::jetstream::message::Acker;
+use async_nats::jetstream::message::{Acker, Message};
 use async_nats::jetstream::stream::Stream;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -38,6 +38,11 @@ const ACK_PENDING_MAX: i64 = 10_000;
 
 /// Messages that one pull request asks for: measured, more brings nothing.
 const BATCH_MESSAGES: usize = 200;
+
+/// Bytes that one pull request asks for at most: they wait in the client's memory.
+///
+/// A message larger than that would never come, so it grows with the server's `max_payload`.
+const BATCH_BYTES: usize = 32 << 20;
 
 /// How long one pull request stays open, and how often the server shows that it does.
 const PULL_EXPIRES: Duration = Duration::from_secs(30);
@@ -246,14 +251,7 @@ impl Consumer {
             "consumer is at its position"
         );
 
-        let mut messages = consumer
-            .stream()
-            .max_messages_per_batch(BATCH_MESSAGES)
-            .expires(PULL_EXPIRES)
-            .heartbeat(PULL_HEARTBEAT)
-            .messages()
-            .await
-            .map_err(|error| request("pull")(error.into()))?;
+        let mut messages = self.pull(&consumer).await?;
         let mut has_gap = false;
         while let Some(message) = messages.next().await {
             let message = match message {
@@ -275,22 +273,26 @@ impl Consumer {
                     .await?;
                 has_gap = false;
             }
-            let (message, acker) = message.split();
-            let live = Incoming {
-                sequence,
-                subject: message.subject.to_string(),
-                headers: message.headers,
-                payload: message.payload,
-                stored_ms,
-                phase: Phase::Live,
-                ack: Some(Ack(Arc::new(acker))),
-            };
+            let live = live(message, sequence, stored_ms);
             self.last_sequence = self.last_sequence.max(sequence);
             if incoming.send(live).await.is_err() {
                 return Ok(());
             }
         }
         Err(ConsumeError::Deleted)
+    }
+
+    async fn pull(&self, consumer: &PullConsumer<Config>) -> Result<PullStream, ConsumeError> {
+        let payload_max = self.bus.max_payload().unwrap_or(0);
+        let messages = consumer
+            .stream()
+            .max_messages_per_batch(BATCH_MESSAGES)
+            .max_bytes_per_batch(BATCH_BYTES.max(payload_max.saturating_mul(2)))
+            .expires(PULL_EXPIRES)
+            .heartbeat(PULL_HEARTBEAT)
+            .messages()
+            .await;
+        messages.map_err(|error| request("pull")(error.into()))
     }
 
     async fn durable(&self, stream: &Stream) -> Result<PullConsumer<Config>, ConsumeError> {
@@ -445,6 +447,19 @@ impl Consumer {
     /// Frames have exactly four tokens behind the topic; dead letters have five.
     fn filter(&self) -> String {
         format!("{}.*.*.*.*", self.bus.settings.topic)
+    }
+}
+
+fn live(message: Message, sequence: u64, stored_ms: i64) -> Incoming {
+    let (message, acker) = message.split();
+    Incoming {
+        sequence,
+        subject: message.subject.to_string(),
+        headers: message.headers,
+        payload: message.payload,
+        stored_ms,
+        phase: Phase::Live,
+        ack: Some(Ack(Arc::new(acker))),
     }
 }
 

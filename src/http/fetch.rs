@@ -286,10 +286,7 @@ fn classify(error: &hyper_util::client::legacy::Error) -> FetchError {
             return FetchError::Dns(dns.0.to_string());
         }
         if let Some(io) = error.downcast_ref::<io::Error>() {
-            let inner = io
-                .get_ref()
-                .and_then(|inner| inner.downcast_ref::<rustls::Error>());
-            if let Some(tls) = inner {
+            if let Some(tls) = tls_error(io) {
                 return FetchError::Tls(tls.to_string());
             }
             match io.kind() {
@@ -304,6 +301,15 @@ fn classify(error: &hyper_util::client::legacy::Error) -> FetchError {
         FetchError::Connect(innermost(error))
     } else {
         FetchError::Broken(innermost(error))
+    }
+}
+
+/// Finds a TLS error, which the connector wraps as I/O errors within each other.
+fn tls_error(io: &io::Error) -> Option<&rustls::Error> {
+    let inner = io.get_ref()?;
+    match inner.downcast_ref::<io::Error>() {
+        Some(nested) => tls_error(nested),
+        None => inner.downcast_ref(),
     }
 }
 

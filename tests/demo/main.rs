@@ -43,14 +43,14 @@ const TARGET: [(&str, &str); 3] = [
 ];
 
 fn main() -> ExitCode {
-    let mut limit = None;
-    if let Ok(text) = std::env::var("DEMO_SECONDS") {
-        let Ok(seconds) = text.parse() else {
+    let limit = match std::env::var("DEMO_SECONDS").map(|text| (text.parse(), text)) {
+        Err(_unset) => None,
+        Ok((Ok(seconds), _)) => Some(Duration::from_secs(seconds)),
+        Ok((Err(_), text)) => {
             println!("DEMO_SECONDS is `{text}`, which is no number of seconds.");
             return ExitCode::FAILURE;
-        };
-        limit = Some(Duration::from_secs(seconds));
-    }
+        }
+    };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     // What failed has said so in its panic; all processes are gone by then.
     catch_unwind(AssertUnwindSafe(|| runtime.block_on(demo(limit)))).unwrap_or(ExitCode::FAILURE)
