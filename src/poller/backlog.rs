@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
 use tokio::sync::Notify;
 use tracing::error;
 
 use super::Metrics;
 use super::metrics::DropReason;
+use crate::spool::{Entry, Position};
 
 /// Bytes of frames that may wait, all lanes together.
 ///
@@ -20,14 +20,18 @@ const BYTES_MAX: usize = 64 << 20;
 /// A closed frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Waiting {
-    /// Its number in the lane and epoch.
-    pub(super) number: u64,
-    /// The poller's epoch.
-    pub(super) epoch: u64,
-    /// Its bytes.
-    pub(super) payload: Bytes,
-    /// Scrapes in it.
-    pub(super) scrapes: u64,
+    /// What it is.
+    pub(super) entry: Entry,
+    /// Its place in the spool, if it was read from there.
+    pub(super) position: Option<Position>,
+}
+
+impl Waiting {
+    /// Tells whether both are the same frame, wherever each came from.
+    fn is(&self, other: &Self) -> bool {
+        let name = |frame: &Self| (frame.entry.lane, frame.entry.epoch, frame.entry.number);
+        name(self) == name(other)
+    }
 }
 
 /// All frames that wait, by lane.
@@ -35,6 +39,7 @@ pub(super) struct Waiting {
 pub(super) struct Backlog {
     state: Mutex<State>,
     lanes: Vec<Arc<Notify>>,
+    emptied: Notify,
     bytes_max: usize,
     metrics: Metrics,
 }
@@ -75,26 +80,28 @@ impl Backlog {
         Self {
             state: Mutex::new(state),
             lanes,
+            emptied: Notify::new(),
             bytes_max,
             metrics,
         }
     }
 
-    /// Puts a frame behind the others of its lane; drops the oldest ones when there is no room.
-    pub(super) fn push(&self, lane: usize, frame: Waiting) {
+    /// Puts a frame behind the others of its queue; drops the oldest ones when there is no room.
+    pub(super) fn push(&self, frame: Waiting) {
+        let queue = self.queue_of(&frame);
         let mut state = self.lock();
         let order = state.order;
         state.order += 1;
-        state.bytes += frame.payload.len();
-        if let Some(queue) = state.lanes.get_mut(lane) {
-            queue.frames.push_back((order, frame));
+        state.bytes += frame.entry.payload.len();
+        if let Some(lane) = state.lanes.get_mut(queue) {
+            lane.frames.push_back((order, frame));
         }
         let mut dropped = 0;
         while state.bytes > self.bytes_max {
             let Some(frame) = state.drop_oldest() else {
                 break;
             };
-            dropped += frame.scrapes;
+            dropped += frame.entry.scrapes;
         }
         if dropped > 0 && !state.is_dropping {
             error!(
@@ -106,9 +113,15 @@ impl Backlog {
         self.metrics.dropped(DropReason::BufferFull, dropped);
         self.metrics.waiting(state.bytes, state.frames());
         drop(state);
-        if let Some(notify) = self.lanes.get(lane) {
+        if let Some(notify) = self.lanes.get(queue) {
             notify.notify_one();
         }
+    }
+
+    /// A lane of an earlier run may have no queue of its own; its frames keep their order still.
+    fn queue_of(&self, frame: &Waiting) -> usize {
+        let lane = usize::try_from(frame.entry.lane).unwrap_or(0);
+        lane.checked_rem(self.lanes.len()).unwrap_or(0)
     }
 
     /// Returns the lane's first frame, waiting for one; `None` when none will come any more.
@@ -134,16 +147,61 @@ impl Backlog {
         }
     }
 
-    /// Takes the lane's first frame away, published or given up.
-    pub(super) fn remove(&self, lane: usize) {
+    /// Takes a queue's first frame away, published or given up; nothing if it is another by now.
+    pub(super) fn remove(&self, queue: usize, done: &Waiting) {
         let mut state = self.lock();
-        if let Some(queue) = state.lanes.get_mut(lane) {
-            queue.is_under_way = false;
-            if let Some((_, frame)) = queue.frames.pop_front() {
-                state.bytes -= frame.payload.len();
+        if let Some(lane) = state.lanes.get_mut(queue) {
+            lane.is_under_way = false;
+            if lane.frames.front().is_some_and(|(_, first)| first.is(done))
+                && let Some((_, frame)) = lane.frames.pop_front()
+            {
+                state.bytes -= frame.entry.payload.len();
             }
         }
-        self.metrics.waiting(state.bytes, state.frames());
+        let frames = state.frames();
+        self.metrics.waiting(state.bytes, frames);
+        if frames == 0 {
+            self.emptied.notify_waiters();
+        }
+    }
+
+    /// Takes all frames out, those under way included, in the order in which they were put in.
+    pub(super) fn take_all(&self) -> Vec<Waiting> {
+        let mut state = self.lock();
+        let mut all: Vec<(u64, Waiting)> =
+            state.lanes.iter_mut().flat_map(|lane| lane.frames.drain(..)).collect();
+        state.bytes = 0;
+        self.metrics.waiting(0, 0);
+        self.emptied.notify_waiters();
+        drop(state);
+        all.sort_unstable_by_key(|(order, _)| *order);
+        all.into_iter().map(|(_, frame)| frame).collect()
+    }
+
+    /// Returns the bytes that wait.
+    pub(super) fn bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
+    /// Returns when the oldest frame that waits was closed, milliseconds since the Unix epoch.
+    pub(super) fn oldest_ms(&self) -> Option<i64> {
+        let state = self.lock();
+        let firsts = state.lanes.iter().filter_map(|lane| lane.frames.front());
+        firsts.map(|(_, frame)| frame.entry.closed_ms).min()
+    }
+
+    /// Returns when nothing waits any more.
+    pub(super) async fn emptied(&self) {
+        loop {
+            let emptied = self.emptied.notified();
+            tokio::pin!(emptied);
+            // Registered before the look, so that no end in between is missed.
+            emptied.as_mut().enable();
+            if self.lock().frames() == 0 {
+                return;
+            }
+            emptied.await;
+        }
     }
 
     /// Says that no more frames will come.
@@ -152,23 +210,6 @@ impl Backlog {
         for lane in &self.lanes {
             lane.notify_one();
         }
-    }
-
-    /// Drops what is left, counted, and returns how many scrapes that were.
-    pub(super) fn abandon(&self) -> u64 {
-        let mut state = self.lock();
-        let mut scrapes = 0;
-        for lane in &mut state.lanes {
-            scrapes += lane
-                .frames
-                .drain(..)
-                .map(|(_, frame)| frame.scrapes)
-                .sum::<u64>();
-        }
-        state.bytes = 0;
-        self.metrics.dropped(DropReason::Shutdown, scrapes);
-        self.metrics.waiting(0, 0);
-        scrapes
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -190,22 +231,22 @@ impl State {
         });
         let (_, index, lane) = oldest.min_by_key(|(order, ..)| *order)?;
         let (_, frame) = lane.frames.remove(index)?;
-        self.bytes -= frame.payload.len();
+        self.bytes -= frame.entry.payload.len();
         Some(frame)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
-    fn frame(number: u64) -> Waiting {
-        Waiting {
-            number,
-            epoch: 1,
-            payload: Bytes::from_static(&[0; 10]),
-            scrapes: 2,
-        }
+    fn frame(lane: u32, number: u64) -> Waiting {
+        let payload = Bytes::from_static(&[0; 10]);
+        let (epoch, scrapes, closed_ms) = (1, 2, 0);
+        let entry = Entry { lane, epoch, number, scrapes, closed_ms, payload };
+        Waiting { entry, position: None }
     }
 
     fn backlog(lanes: usize) -> Backlog {
@@ -215,51 +256,61 @@ mod tests {
     #[tokio::test]
     async fn a_lane_is_first_in_first_out() {
         let backlog = backlog(2);
-        backlog.push(0, frame(1));
-        backlog.push(1, frame(7));
-        backlog.push(0, frame(2));
-        assert_eq!(backlog.first(0).await, Some(frame(1)));
-        assert_eq!(backlog.first(0).await, Some(frame(1)));
-        backlog.remove(0);
-        assert_eq!(backlog.first(0).await, Some(frame(2)));
-        assert_eq!(backlog.first(1).await, Some(frame(7)));
+        backlog.push(frame(0, 1));
+        backlog.push(frame(1, 7));
+        backlog.push(frame(0, 2));
+        assert_eq!(backlog.first(0).await, Some(frame(0, 1)));
+        assert_eq!(backlog.first(0).await, Some(frame(0, 1)));
+        backlog.remove(0, &frame(0, 1));
+        assert_eq!(backlog.first(0).await, Some(frame(0, 2)));
+        assert_eq!(backlog.first(1).await, Some(frame(1, 7)));
     }
 
     #[tokio::test]
     async fn drops_the_oldest_of_all_lanes_but_none_under_way() {
         let backlog = backlog(2);
-        backlog.push(0, frame(1));
-        backlog.push(1, frame(1));
-        backlog.push(0, frame(2));
-        assert_eq!(backlog.first(0).await, Some(frame(1)));
-        backlog.push(0, frame(3));
+        backlog.push(frame(0, 1));
+        backlog.push(frame(1, 1));
+        backlog.push(frame(0, 2));
+        assert_eq!(backlog.first(0).await, Some(frame(0, 1)));
+        backlog.push(frame(0, 3));
         assert_eq!(backlog.metrics.dropped_total(DropReason::BufferFull), 2);
-        backlog.remove(0);
-        assert_eq!(backlog.first(0).await, Some(frame(2)));
-        backlog.push(1, frame(2));
-        assert_eq!(
-            backlog.first(1).await,
-            Some(frame(2)),
-            "the first of lane 1 was the oldest"
-        );
+        backlog.remove(0, &frame(0, 1));
+        assert_eq!(backlog.first(0).await, Some(frame(0, 2)));
+        backlog.push(frame(1, 2));
+        let first = backlog.first(1).await;
+        assert_eq!(first, Some(frame(1, 2)), "the first of lane 1 was the oldest");
     }
 
     #[tokio::test]
     async fn ends_when_closed_and_empty() {
         let backlog = backlog(1);
-        backlog.push(0, frame(1));
+        backlog.push(frame(0, 1));
         backlog.close();
-        assert_eq!(backlog.first(0).await, Some(frame(1)));
-        backlog.remove(0);
+        assert_eq!(backlog.first(0).await, Some(frame(0, 1)));
+        backlog.remove(0, &frame(0, 1));
         assert_eq!(backlog.first(0).await, None);
-        assert_eq!(backlog.abandon(), 0);
+        backlog.emptied().await;
     }
 
     #[tokio::test]
-    async fn what_is_abandoned_is_counted() {
-        let backlog = backlog(1);
-        backlog.push(0, frame(1));
-        assert_eq!(backlog.abandon(), 2);
-        assert_eq!(backlog.metrics.dropped_total(DropReason::Shutdown), 2);
+    async fn all_are_taken_in_the_order_in_which_they_came() {
+        let backlog = backlog(2);
+        backlog.push(frame(1, 1));
+        backlog.push(frame(0, 1));
+        assert_eq!(backlog.first(1).await, Some(frame(1, 1)), "it is under way");
+        assert_eq!(backlog.take_all(), [frame(1, 1), frame(0, 1)]);
+        assert_eq!(backlog.bytes(), 0);
+        // The publisher comes back with a frame that was taken meanwhile.
+        backlog.push(frame(1, 2));
+        backlog.remove(1, &frame(1, 1));
+        assert_eq!(backlog.first(1).await, Some(frame(1, 2)));
+    }
+
+    #[tokio::test]
+    async fn a_lane_without_a_queue_of_its_own_shares_one() {
+        let backlog = backlog(2);
+        backlog.push(frame(5, 1));
+        assert_eq!(backlog.first(1).await, Some(frame(5, 1)));
     }
 }

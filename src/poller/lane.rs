@@ -1,6 +1,5 @@
 //! One lane: gathers records into frames.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -8,10 +7,10 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::backlog::{Backlog, Waiting};
 use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::model::{FailureReason, Heartbeat, Outcome, Record};
+use crate::spool::Entry;
 use crate::wire::{self, Header};
 
 /// A record waits at most this long for company.
@@ -38,35 +37,35 @@ const HEADERS_MAX: usize = 1024;
 /// The task that gathers a lane's records.
 #[derive(Debug)]
 pub(super) struct Lane {
-    index: usize,
+    lane: u32,
     epoch: u64,
     number: u64,
     live: Vec<u64>,
     open: Vec<Record>,
     open_bytes: usize,
-    backlog: Arc<Backlog>,
+    closed: mpsc::Sender<Entry>,
     bus: Bus,
     clock: Clock,
 }
 
 impl Lane {
     pub(super) fn new(
-        index: usize,
+        lane: u32,
         epoch: u64,
         live: Vec<u64>,
-        backlog: Arc<Backlog>,
+        closed: mpsc::Sender<Entry>,
         bus: Bus,
         clock: Clock,
     ) -> Self {
         let open = Vec::new();
         Self {
-            index,
+            lane,
             epoch,
             number: 0,
             live,
             open,
             open_bytes: 0,
-            backlog,
+            closed,
             bus,
             clock,
         }
@@ -83,82 +82,88 @@ impl Lane {
         let mut deadline = Instant::now();
         loop {
             let was_empty = self.open.is_empty();
-            tokio::select! {
+            let event = tokio::select! {
                 record = records.recv() => match record {
-                    Some(record) => self.put(record),
+                    Some(record) => Event::Record(record),
                     // A lane without any target still tells that its site lives.
                     None if stop.is_cancelled() || !self.live.is_empty() => break,
-                    None => stop.cancelled().await,
+                    None => {
+                        stop.cancelled().await;
+                        break;
+                    }
                 },
-                () = tokio::time::sleep_until(deadline), if !was_empty => self.close(),
-                _ = heartbeats.tick(), if !stop.is_cancelled() => self.beat(),
-            }
-            if was_empty && !self.open.is_empty() {
-                deadline = Instant::now() + LINGER;
+                () = tokio::time::sleep_until(deadline), if !was_empty => Event::Due,
+                _ = heartbeats.tick(), if !stop.is_cancelled() => Event::Record(self.beat()),
+            };
+            match event {
+                Event::Due => self.close().await,
+                Event::Record(record) => {
+                    if self.is_full_with(&record) {
+                        self.close().await;
+                    }
+                    if self.open.is_empty() {
+                        deadline = Instant::now() + LINGER;
+                    }
+                    self.open_bytes += text_bytes(&record);
+                    self.open.push(record);
+                }
             }
         }
-        self.close();
+        self.close().await;
     }
 
-    fn put(&mut self, record: Record) {
-        let bytes = text_bytes(&record);
-        if self.open_bytes + bytes > TEXT_BYTES_MAX || self.open.len() >= RECORDS_MAX {
-            self.close();
-        }
-        self.open_bytes += bytes;
-        self.open.push(record);
+    fn is_full_with(&self, record: &Record) -> bool {
+        self.open_bytes + text_bytes(record) > TEXT_BYTES_MAX || self.open.len() >= RECORDS_MAX
     }
 
-    fn beat(&mut self) {
-        let heartbeat = Heartbeat {
+    fn beat(&self) -> Record {
+        Record::Heartbeat(Heartbeat {
             time_ms: self.clock.now_ms(),
             interval: HEARTBEAT_INTERVAL,
             live: self.live.clone(),
-        };
-        self.put(Record::Heartbeat(heartbeat));
+        })
     }
 
-    fn close(&mut self) {
+    /// Closes the open frame and hands it on.
+    async fn close(&mut self) {
         let records = std::mem::take(&mut self.open);
         self.open_bytes = 0;
-        if !records.is_empty() {
-            let payload_max = self.bus.max_payload().unwrap_or(PAYLOAD_MAX_DEFAULT);
-            self.encode(records, payload_max.saturating_sub(HEADERS_MAX));
+        if records.is_empty() {
+            return;
+        }
+        let payload_max = self.bus.max_payload().unwrap_or(PAYLOAD_MAX_DEFAULT);
+        let mut entries = Vec::with_capacity(1);
+        self.encode(records, payload_max.saturating_sub(HEADERS_MAX), &mut entries);
+        for entry in entries {
+            if self.closed.send(entry).await.is_err() {
+                warn!(lane = self.lane, "a frame was closed when nobody takes it any more");
+            }
         }
     }
 
     /// Encodes records into one frame, or several when one would be larger than the server takes.
-    fn encode(&mut self, mut records: Vec<Record>, payload_max: usize) {
+    fn encode(&mut self, mut records: Vec<Record>, payload_max: usize, out: &mut Vec<Entry>) {
         let number = self.number + 1;
-        let header = Header {
-            epoch: self.epoch,
-            number,
-            base: number,
-        };
+        let header = Header { epoch: self.epoch, number, base: number };
         let payload = wire::encode(&header, &records);
         let texts: usize = records.iter().map(text_bytes).sum();
         if payload.len() <= payload_max && texts <= TEXTS_MAX {
             self.number = number;
-            let scrapes = records
-                .iter()
-                .filter(|record| matches!(record, Record::Scrape(_)));
-            let scrapes = scrapes.count() as u64;
-            let epoch = self.epoch;
-            self.backlog.push(
-                self.index,
-                Waiting {
-                    number,
-                    epoch,
-                    payload: payload.into(),
-                    scrapes,
-                },
-            );
+            let is_scrape = |record: &&Record| matches!(record, Record::Scrape(_));
+            out.push(Entry {
+                lane: self.lane,
+                epoch: self.epoch,
+                number,
+                scrapes: records.iter().filter(is_scrape).count() as u64,
+                closed_ms: self.clock.now_ms(),
+                payload: payload.into(),
+            });
             return;
         }
         if records.len() > 1 {
             let younger = records.split_off(records.len() / 2);
-            self.encode(records, payload_max);
-            self.encode(younger, payload_max);
+            self.encode(records, payload_max, out);
+            self.encode(younger, payload_max, out);
             return;
         }
         // A single scrape that does not fit: the centre must know that it failed, and why.
@@ -174,9 +179,15 @@ impl Lane {
             );
             let reason = FailureReason::PayloadTooLarge;
             scrape.outcome = Outcome::Failed { reason, duration };
-            self.encode(vec![Record::Scrape(scrape)], payload_max);
+            self.encode(vec![Record::Scrape(scrape)], payload_max, out);
         }
     }
+}
+
+/// What makes a lane act.
+enum Event {
+    Record(Record),
+    Due,
 }
 
 fn text_bytes(record: &Record) -> usize {

@@ -17,6 +17,9 @@ pub struct Metrics {
     dropped: Family<ReasonLabel, Counter>,
     waiting_bytes: Gauge,
     waiting_frames: Gauge,
+    spooled: Counter,
+    spool_bytes: Gauge,
+    spool_frames: Gauge,
 }
 
 /// Why a scrape was not published.
@@ -28,18 +31,41 @@ pub(super) enum DropReason {
     Shutdown,
     /// The server takes no message as large.
     TooLarge,
+    /// The spool was full and it was the oldest.
+    SpoolFull,
+    /// It was in the spool for too long.
+    SpoolMaxAge,
+    /// The spool's files were damaged.
+    SpoolDamaged,
+    /// The spool could not be written to.
+    SpoolError,
 }
 
 impl DropReason {
-    const ALL: [Self; 3] = [Self::BufferFull, Self::Shutdown, Self::TooLarge];
+    const ALL: [Self; 7] = [
+        Self::BufferFull,
+        Self::Shutdown,
+        Self::TooLarge,
+        Self::SpoolFull,
+        Self::SpoolMaxAge,
+        Self::SpoolDamaged,
+        Self::SpoolError,
+    ];
 
     fn label(self) -> ReasonLabel {
-        let reason = match self {
+        ReasonLabel { reason: self.as_str() }
+    }
+
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
             Self::BufferFull => "buffer_full",
             Self::Shutdown => "shutdown",
             Self::TooLarge => "payload_too_large",
-        };
-        ReasonLabel { reason }
+            Self::SpoolFull => "spool_full",
+            Self::SpoolMaxAge => "spool_max_age",
+            Self::SpoolDamaged => "spool_damaged",
+            Self::SpoolError => "spool_error",
+        }
     }
 }
 
@@ -96,6 +122,21 @@ impl Metrics {
             "Frames that wait to be confirmed",
             metrics.waiting_frames.clone(),
         );
+        registry.register(
+            "spooled",
+            "Scrapes put into the spool because NATS did not take them",
+            metrics.spooled.clone(),
+        );
+        registry.register(
+            "spool_bytes",
+            "Bytes of frames in the spool that are not confirmed",
+            metrics.spool_bytes.clone(),
+        );
+        registry.register(
+            "spool_frames",
+            "Frames in the spool that are not confirmed",
+            metrics.spool_frames.clone(),
+        );
         metrics
     }
 
@@ -121,6 +162,15 @@ impl Metrics {
         if scrapes > 0 {
             self.dropped.get_or_create(&reason.label()).inc_by(scrapes);
         }
+    }
+
+    pub(super) fn spooled(&self, scrapes: u64) {
+        self.spooled.inc_by(scrapes);
+    }
+
+    pub(super) fn spool(&self, bytes: u64, frames: u64) {
+        self.spool_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.spool_frames.set(i64::try_from(frames).unwrap_or(i64::MAX));
     }
 
     pub(super) fn waiting(&self, bytes: usize, frames: usize) {

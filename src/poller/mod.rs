@@ -1,14 +1,17 @@
 //! The program at a site: scrapes its targets and publishes what they expose.
 //!
 //! ```text
-//! target worker ─record→ lane ─frame→ backlog ─frame→ publisher ─→ stream
+//! target worker ─record→ lane ─frame→ keeper ─frame→ backlog ─→ publisher ─→ stream
+//!                                       └─ spool ─┘
 //! ```
 //!
-//! One worker per target, one lane task and one publisher per lane; the backlog between them is
-//! the only place where anything waits, it is bounded, and what it drops is counted. The parts
-//! end in that order because each ends when the one before it has closed its channel.
+//! One worker per target, one lane task and one publisher per lane. Frames wait in the backlog
+//! in memory or, while NATS does not take them, in the spool on disk; the keeper decides. Both are
+//! bounded, and what they drop is counted. The parts end in that order because each ends when the
+//! one before it has closed its channel.
 
 mod backlog;
+mod keeper;
 mod lane;
 mod metrics;
 mod publisher;
@@ -19,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -28,9 +31,11 @@ use crate::clock::Clock;
 use crate::http::Fetcher;
 use crate::scrape;
 use crate::service::{Context, Ending};
+use crate::spool::{self, Recovered, Spool, SpoolError};
 use crate::tls::TlsError;
 
 use backlog::Backlog;
+use keeper::Keeper;
 use lane::Lane;
 use publisher::Publisher;
 
@@ -47,8 +52,8 @@ const RECORDS_QUEUE: usize = 256;
 /// How long the start waits for NATS before it begins to scrape without it.
 const START_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long frames may still be published after a request to stop.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// Closed frames on their way to the keeper, which only puts them aside.
+const CLOSED_QUEUE: usize = 64;
 
 /// Why the poller cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +67,9 @@ pub enum PollerError {
     /// The stream cannot be used.
     #[error("cannot use the stream")]
     Stream(#[from] StreamError),
+    /// The spool cannot be used.
+    #[error("cannot use the spool")]
+    Spool(#[from] SpoolError),
     /// TLS for the targets cannot be set up.
     #[error("cannot set up TLS to the targets")]
     Tls(#[from] TlsError),
@@ -78,6 +86,7 @@ pub async fn run(context: Context) -> Result<Ending, PollerError> {
     } = context;
     let settings = config.poller_stream.clone().ok_or(PollerError::NoStream)?;
     let fetcher = Fetcher::new(scrape::tls_for(&config.scrape)?);
+    let spool = config.spool.map(|settings| open(settings, &clock)).transpose()?;
     let (scrape_metrics, metrics) = metrics.register("poller", |registry| {
         (
             scrape::Metrics::register(registry),
@@ -92,7 +101,7 @@ pub async fn run(context: Context) -> Result<Ending, PollerError> {
         Ok(Ok(None)) => return Ok(Ending::Clean),
         Ok(Err(error)) => return Err(error.into()),
         Err(_elapsed) => {
-            warn!("NATS is away; what is scraped waits in memory, as much as there is room for");
+            warn!("NATS is away; what is scraped waits in the spool, or else in memory");
             false
         }
     };
@@ -117,7 +126,7 @@ pub async fn run(context: Context) -> Result<Ending, PollerError> {
         metrics,
         backlog,
     };
-    let tasks = site.spawn(lanes, &stop);
+    let tasks = site.spawn(lanes, spool, &stop);
     ready.set(true);
     let found = if has_stream {
         Ok(Some(()))
@@ -148,23 +157,29 @@ struct Site {
 struct Tasks {
     /// Workers and lanes; they end when told to stop.
     producers: JoinSet<()>,
-    /// Publishers; they end when the backlog is closed and empty.
+    /// Ends when all lanes have ended and what they closed is published or saved.
+    keeper: JoinHandle<Ending>,
+    /// Publishers; they end when the backlog is closed, or when the keeper says so.
     publishers: JoinSet<()>,
-    /// Makes publishers end at once.
-    abandon: CancellationToken,
 }
 
 impl Site {
-    fn spawn(&self, lanes: Vec<Vec<scrape::Target>>, stop: &CancellationToken) -> Tasks {
+    fn spawn(
+        &self,
+        lanes: Vec<Vec<scrape::Target>>,
+        spool: Option<Spool>,
+        stop: &CancellationToken,
+    ) -> Tasks {
         let (mut producers, mut publishers) = (JoinSet::new(), JoinSet::new());
         let abandon = CancellationToken::new();
-        for (index, targets) in lanes.into_iter().enumerate() {
+        // Lanes write, the keeper reads; when the disk is slow, lanes wait, and their workers.
+        let (closed_tx, closed_rx) = mpsc::channel(CLOSED_QUEUE);
+        // Publishers write, the keeper reads; one place for each that may be under way.
+        let (confirmed_tx, confirmed_rx) = mpsc::channel(lanes.len().max(1));
+        for (queue, targets) in lanes.into_iter().enumerate() {
             // Workers write, the lane reads; the length bounds how far they can get ahead of it.
             let (records_tx, records_rx) = mpsc::channel(RECORDS_QUEUE);
-            let live = targets
-                .iter()
-                .map(|target| target.labels.stable_hash())
-                .collect();
+            let live = targets.iter().map(|target| target.labels.stable_hash()).collect();
             for target in targets {
                 self.metrics.target(target.labels.job());
                 let (fetcher, clock) = (self.fetcher.clone(), self.clock.clone());
@@ -173,47 +188,48 @@ impl Site {
                 producers.spawn(worker.run(records_tx.clone(), stop.clone()));
             }
             drop(records_tx);
-            let (backlog, bus) = (Arc::clone(&self.backlog), self.bus.clone());
-            let lane = Lane::new(index, self.epoch, live, backlog, bus, self.clock.clone());
+            let lane = u32::try_from(queue).unwrap_or(u32::MAX);
+            let (bus, clock) = (self.bus.clone(), self.clock.clone());
+            let lane = Lane::new(lane, self.epoch, live, closed_tx.clone(), bus, clock);
             producers.spawn(lane.run(records_rx, stop.clone()));
-            let lane = u32::try_from(index).unwrap_or(u32::MAX);
-            let id = LaneId {
-                publisher: Arc::clone(&self.publisher),
-                lane,
-            };
-            let (backlog, bus) = (Arc::clone(&self.backlog), self.bus.clone());
-            let publisher = Publisher::new(id, index, backlog, bus, self.metrics.clone());
+            let publisher = Publisher::new(
+                Arc::clone(&self.publisher),
+                queue,
+                Arc::clone(&self.backlog),
+                self.bus.clone(),
+                confirmed_tx.clone(),
+                self.metrics.clone(),
+            );
             publishers.spawn(publisher.run(abandon.clone()));
         }
-        Tasks {
-            producers,
-            publishers,
-            abandon,
-        }
+        let (backlog, bus) = (Arc::clone(&self.backlog), self.bus.clone());
+        let keeper = Keeper::new(backlog, spool, bus, self.clock.clone(), self.metrics.clone());
+        let keeper = tokio::spawn(keeper.run(closed_rx, confirmed_rx, abandon));
+        Tasks { producers, keeper, publishers }
     }
 
-    /// Waits until scraping has ended and everything is published, the latter not for ever.
+    /// Waits until scraping has ended and everything is published or saved.
     async fn end(&self, tasks: Tasks) -> Ending {
-        let Tasks {
-            mut producers,
-            mut publishers,
-            abandon,
-        } = tasks;
+        let Tasks { mut producers, keeper, mut publishers } = tasks;
         while producers.join_next().await.is_some() {}
-        self.backlog.close();
-        let drained = async { while publishers.join_next().await.is_some() {} };
-        if tokio::time::timeout(DRAIN_TIMEOUT, drained).await.is_err() {
-            abandon.cancel();
-            while publishers.join_next().await.is_some() {}
-        }
-        let scrapes = self.backlog.abandon();
+        let ending = keeper.await.unwrap_or(Ending::Unclean);
+        while publishers.join_next().await.is_some() {}
         self.bus.close().await;
-        if scrapes > 0 {
-            warn!(scrapes, "stopped with scrapes that could not be published");
-            return Ending::Unclean;
-        }
-        Ending::Clean
+        ending
     }
+}
+
+/// Opens the spool and says what an earlier run has left in it.
+fn open(settings: spool::Settings, clock: &Clock) -> Result<Spool, SpoolError> {
+    let (spool, found) = Spool::open(settings, clock.clone())?;
+    let Recovered { entries, bytes, cut_bytes, damaged, repeats, .. } = found;
+    if cut_bytes > 0 || damaged > 0 {
+        warn!(cut_bytes, damaged, "the spool was torn by a crash; its whole frames are kept");
+    }
+    if entries > 0 {
+        info!(frames = entries, bytes, repeats, "frames of an earlier run wait in the spool");
+    }
+    Ok(spool)
 }
 
 /// Spreads targets over lanes by their hash.

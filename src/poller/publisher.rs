@@ -1,16 +1,19 @@
 //! Publishes the frames of one lane, strictly one after the other.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use super::Metrics;
-use super::backlog::{Backlog, Waiting};
+use super::backlog::Backlog;
 use super::metrics::DropReason;
 use crate::bus::{Bus, Kind, LaneId, Subject};
 use crate::retry::{Backoff, Retry, Retryable as _};
+use crate::spool::{Entry, Position};
 
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
@@ -22,59 +25,71 @@ const BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// has to be sent again.
 #[derive(Debug)]
 pub(super) struct Publisher {
-    id: LaneId,
-    index: usize,
+    site: Arc<str>,
+    queue: usize,
     backlog: Arc<Backlog>,
     bus: Bus,
+    /// Where places in the spool are confirmed.
+    confirmed: mpsc::Sender<Position>,
     metrics: Metrics,
+    /// The last frame of each lane that the stream has confirmed, as epoch and number.
+    last: HashMap<u32, (u64, u64)>,
 }
 
 impl Publisher {
     pub(super) fn new(
-        id: LaneId,
-        index: usize,
+        site: Arc<str>,
+        queue: usize,
         backlog: Arc<Backlog>,
         bus: Bus,
+        confirmed: mpsc::Sender<Position>,
         metrics: Metrics,
     ) -> Self {
-        Self {
-            id,
-            index,
-            backlog,
-            bus,
-            metrics,
-        }
+        Self { site, queue, backlog, bus, confirmed, metrics, last: HashMap::new() }
     }
 
     /// Runs until the backlog is closed and empty, or until `abandon`.
-    pub(super) async fn run(self, abandon: CancellationToken) {
+    pub(super) async fn run(mut self, abandon: CancellationToken) {
         let publishing = async {
-            while let Some(frame) = self.backlog.first(self.index).await {
-                self.publish(&frame).await;
-                self.backlog.remove(self.index);
+            while let Some(frame) = self.backlog.first(self.queue).await {
+                // A frame that was under way when the backlog went to disk comes from there again.
+                if !self.is_known(&frame.entry) {
+                    self.publish(&frame.entry).await;
+                    let Entry { lane, epoch, number, .. } = frame.entry;
+                    self.last.insert(lane, (epoch, number));
+                }
+                if let Some(position) = frame.position {
+                    // Nobody keeps the spool any more: the frame stays in it, which is no harm.
+                    drop(self.confirmed.send(position).await);
+                }
+                self.backlog.remove(self.queue, &frame);
             }
         };
         abandon.run_until_cancelled(publishing).await;
     }
 
+    fn is_known(&self, entry: &Entry) -> bool {
+        let last = self.last.get(&entry.lane);
+        last.is_some_and(|(epoch, number)| *epoch == entry.epoch && entry.number <= *number)
+    }
+
     /// Publishes a frame until it is confirmed, or until there is no point.
-    async fn publish(&self, frame: &Waiting) {
-        let subject = Subject {
-            lane: self.id.clone(),
-            kind: Kind::Key,
-        };
-        let subject = subject.write(&self.bus.settings().topic);
-        let id = format!("{}/{}/{}", self.id, frame.epoch, frame.number);
+    async fn publish(&self, frame: &Entry) {
+        let lane = LaneId { publisher: Arc::clone(&self.site), lane: frame.lane };
+        let id = format!("{lane}/{}/{}", frame.epoch, frame.number);
+        let subject = Subject { lane, kind: Kind::Key };
+        let text = subject.write(&self.bus.settings().topic);
+        let lane = &subject.lane;
         let mut backoff = Backoff::new(BACKOFF_MIN, BACKOFF_MAX);
         loop {
             self.bus.connected().await;
             let payload = frame.payload.clone();
-            let error = match self.bus.publish(subject.clone(), &id, payload, None).await {
+            let error = match self.bus.publish(text.clone(), &id, payload, None).await {
                 Ok(()) => {
                     if backoff.attempt() > 0 {
-                        info!(lane = %self.id, attempts = backoff.attempt() + 1, "published again");
+                        info!(%lane, attempts = backoff.attempt() + 1, "published again");
                     }
-                    debug!(lane = %self.id, number = frame.number, "published");
+                    debug!(%lane, number = frame.number, "published");
                     self.metrics.published(frame.scrapes, frame.payload.len());
                     return;
                 }
@@ -82,13 +97,13 @@ impl Publisher {
             };
             if error.retry() == Retry::No {
                 let bytes = frame.payload.len();
-                error!(lane = %self.id, bytes, error = error.to_string(), "cannot publish a frame");
+                error!(%lane, bytes, error = error.to_string(), "cannot publish a frame");
                 self.metrics.dropped(DropReason::TooLarge, frame.scrapes);
                 return;
             }
             self.metrics.repeated();
             if backoff.attempt() == 0 {
-                warn!(lane = %self.id, error = error.to_string(), "publishing again");
+                warn!(%lane, error = error.to_string(), "publishing again");
             }
             tokio::time::sleep(backoff.next(error.retry())).await;
         }
