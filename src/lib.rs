@@ -27,6 +27,8 @@ pub mod scrape;
 
 pub mod bus;
 
+pub mod spool;
+
 pub mod sink;
 
 pub mod admin;

@@ -18,6 +18,7 @@ const MODULES: [&str; 19] = [
     "telemetry",
     "scrape",
     "bus",
+    "spool",
     "sink",
     "admin",
     "config",
