@@ -168,8 +168,11 @@ impl Backlog {
     /// Takes all frames out, those under way included, in the order in which they were put in.
     pub(super) fn take_all(&self) -> Vec<Waiting> {
         let mut state = self.lock();
-        let mut all: Vec<(u64, Waiting)> =
-            state.lanes.iter_mut().flat_map(|lane| lane.frames.drain(..)).collect();
+        let mut all: Vec<(u64, Waiting)> = state
+            .lanes
+            .iter_mut()
+            .flat_map(|lane| lane.frames.drain(..))
+            .collect();
         state.bytes = 0;
         self.metrics.waiting(0, 0);
         self.emptied.notify_waiters();
@@ -245,8 +248,18 @@ mod tests {
     fn frame(lane: u32, number: u64) -> Waiting {
         let payload = Bytes::from_static(&[0; 10]);
         let (epoch, scrapes, closed_ms) = (1, 2, 0);
-        let entry = Entry { lane, epoch, number, scrapes, closed_ms, payload };
-        Waiting { entry, position: None }
+        let entry = Entry {
+            lane,
+            epoch,
+            number,
+            scrapes,
+            closed_ms,
+            payload,
+        };
+        Waiting {
+            entry,
+            position: None,
+        }
     }
 
     fn backlog(lanes: usize) -> Backlog {
@@ -279,7 +292,11 @@ mod tests {
         assert_eq!(backlog.first(0).await, Some(frame(0, 2)));
         backlog.push(frame(1, 2));
         let first = backlog.first(1).await;
-        assert_eq!(first, Some(frame(1, 2)), "the first of lane 1 was the oldest");
+        assert_eq!(
+            first,
+            Some(frame(1, 2)),
+            "the first of lane 1 was the oldest"
+        );
     }
 
     #[tokio::test]

@@ -82,9 +82,23 @@ impl Keeper {
     ) -> Self {
         // What an earlier run has left comes first.
         let is_empty = spool.as_ref().is_none_or(Spool::is_empty);
-        let state = if is_empty { State::Direct } else { State::Spooling };
+        let state = if is_empty {
+            State::Direct
+        } else {
+            State::Spooling
+        };
         let (allowance, refilled) = (0.0, Instant::now());
-        Self { backlog, spool, state, bus, clock, metrics, allowance, refilled, disk_retry: None }
+        Self {
+            backlog,
+            spool,
+            state,
+            bus,
+            clock,
+            metrics,
+            allowance,
+            refilled,
+            disk_retry: None,
+        }
     }
 
     /// Runs until all lanes have ended; then saves what is left.
@@ -115,9 +129,15 @@ impl Keeper {
     /// Takes a frame that a lane has closed.
     fn take(&mut self, entry: Entry) {
         match self.state {
-            State::Spooling => self.append(Waiting { entry, position: None }),
+            State::Spooling => self.append(Waiting {
+                entry,
+                position: None,
+            }),
             State::Direct => {
-                self.backlog.push(Waiting { entry, position: None });
+                self.backlog.push(Waiting {
+                    entry,
+                    position: None,
+                });
                 let is_full = self.backlog.bytes() > DIRECT_BYTES_MAX;
                 if is_full || !self.bus.is_connected() {
                     self.begin_spooling();
@@ -138,7 +158,8 @@ impl Keeper {
         if self.state == State::Direct {
             let stall_ms = i64::try_from(STALL.as_millis()).unwrap_or(i64::MAX);
             let oldest_ms = self.backlog.oldest_ms();
-            let has_stalled = oldest_ms.is_some_and(|oldest| now_ms.saturating_sub(oldest) > stall_ms);
+            let has_stalled =
+                oldest_ms.is_some_and(|oldest| now_ms.saturating_sub(oldest) > stall_ms);
             if has_stalled || (oldest_ms.is_some() && !self.bus.is_connected()) {
                 self.begin_spooling();
             }
@@ -166,7 +187,10 @@ impl Keeper {
         }
         self.state = State::Spooling;
         let frames = self.backlog.take_all();
-        info!(frames = frames.len(), "NATS does not take frames; they go into the spool");
+        info!(
+            frames = frames.len(),
+            "NATS does not take frames; they go into the spool"
+        );
         for frame in frames {
             self.append(frame);
         }
@@ -174,7 +198,11 @@ impl Keeper {
 
     /// Puts a frame behind the others in the spool.
     fn append(&mut self, frame: Waiting) {
-        let Some(spool) = self.spool.as_mut().filter(|_| self.state == State::Spooling) else {
+        let Some(spool) = self
+            .spool
+            .as_mut()
+            .filter(|_| self.state == State::Spooling)
+        else {
             self.backlog.push(frame);
             return;
         };
@@ -199,7 +227,8 @@ impl Keeper {
             self.backlog.push(frame);
         } else {
             // In memory it would overtake what is on disk.
-            self.metrics.dropped(DropReason::SpoolError, frame.entry.scrapes);
+            self.metrics
+                .dropped(DropReason::SpoolError, frame.entry.scrapes);
         }
         let dropped = self.spool.as_mut().map(Spool::take_dropped);
         self.count(&dropped.unwrap_or_default());
@@ -220,7 +249,10 @@ impl Keeper {
                     #[expect(clippy::cast_precision_loss, reason = "a rate need not be exact")]
                     let bytes = entry.payload.len() as f64;
                     self.allowance -= bytes;
-                    self.backlog.push(Waiting { entry, position: Some(position) });
+                    self.backlog.push(Waiting {
+                        entry,
+                        position: Some(position),
+                    });
                 }
                 Ok(None) => break,
                 Err(error) => {
@@ -229,7 +261,11 @@ impl Keeper {
                 }
             }
         }
-        let dropped = self.spool.as_mut().map(Spool::take_dropped).unwrap_or_default();
+        let dropped = self
+            .spool
+            .as_mut()
+            .map(Spool::take_dropped)
+            .unwrap_or_default();
         self.count(&dropped);
         if self.spool.as_ref().is_none_or(Spool::is_empty) {
             self.state = State::Direct;
@@ -250,7 +286,11 @@ impl Keeper {
         if dropped.is_empty() {
             return;
         }
-        let Dropped { no_room, too_old, damaged } = dropped;
+        let Dropped {
+            no_room,
+            too_old,
+            damaged,
+        } = dropped;
         for (reason, lanes) in [
             (DropReason::SpoolFull, no_room),
             (DropReason::SpoolMaxAge, too_old),
@@ -260,7 +300,12 @@ impl Keeper {
             self.metrics.dropped(reason, total.scrapes);
             if total.entries > 0 {
                 let (frames, scrapes) = (total.entries, total.scrapes);
-                warn!(frames, scrapes, reason = reason.as_str(), "the spool dropped frames");
+                warn!(
+                    frames,
+                    scrapes,
+                    reason = reason.as_str(),
+                    "the spool dropped frames"
+                );
             }
         }
     }

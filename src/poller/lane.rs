@@ -37,7 +37,7 @@ const HEADERS_MAX: usize = 1024;
 /// The task that gathers a lane's records.
 #[derive(Debug)]
 pub(super) struct Lane {
-    lane: u32,
+    id: u32,
     epoch: u64,
     number: u64,
     live: Vec<u64>,
@@ -50,7 +50,7 @@ pub(super) struct Lane {
 
 impl Lane {
     pub(super) fn new(
-        lane: u32,
+        id: u32,
         epoch: u64,
         live: Vec<u64>,
         closed: mpsc::Sender<Entry>,
@@ -59,7 +59,7 @@ impl Lane {
     ) -> Self {
         let open = Vec::new();
         Self {
-            lane,
+            id,
             epoch,
             number: 0,
             live,
@@ -133,10 +133,17 @@ impl Lane {
         }
         let payload_max = self.bus.max_payload().unwrap_or(PAYLOAD_MAX_DEFAULT);
         let mut entries = Vec::with_capacity(1);
-        self.encode(records, payload_max.saturating_sub(HEADERS_MAX), &mut entries);
+        self.encode(
+            records,
+            payload_max.saturating_sub(HEADERS_MAX),
+            &mut entries,
+        );
         for entry in entries {
             if self.closed.send(entry).await.is_err() {
-                warn!(lane = self.lane, "a frame was closed when nobody takes it any more");
+                warn!(
+                    lane = self.id,
+                    "a frame was closed when nobody takes it any more"
+                );
             }
         }
     }
@@ -144,14 +151,18 @@ impl Lane {
     /// Encodes records into one frame, or several when one would be larger than the server takes.
     fn encode(&mut self, mut records: Vec<Record>, payload_max: usize, out: &mut Vec<Entry>) {
         let number = self.number + 1;
-        let header = Header { epoch: self.epoch, number, base: number };
+        let header = Header {
+            epoch: self.epoch,
+            number,
+            base: number,
+        };
         let payload = wire::encode(&header, &records);
         let texts: usize = records.iter().map(text_bytes).sum();
         if payload.len() <= payload_max && texts <= TEXTS_MAX {
             self.number = number;
             let is_scrape = |record: &&Record| matches!(record, Record::Scrape(_));
             out.push(Entry {
-                lane: self.lane,
+                lane: self.id,
                 epoch: self.epoch,
                 number,
                 scrapes: records.iter().filter(is_scrape).count() as u64,

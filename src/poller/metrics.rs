@@ -53,7 +53,9 @@ impl DropReason {
     ];
 
     fn label(self) -> ReasonLabel {
-        ReasonLabel { reason: self.as_str() }
+        ReasonLabel {
+            reason: self.as_str(),
+        }
     }
 
     pub(super) fn as_str(self) -> &'static str {
@@ -169,8 +171,10 @@ impl Metrics {
     }
 
     pub(super) fn spool(&self, bytes: u64, frames: u64) {
-        self.spool_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
-        self.spool_frames.set(i64::try_from(frames).unwrap_or(i64::MAX));
+        self.spool_bytes
+            .set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.spool_frames
+            .set(i64::try_from(frames).unwrap_or(i64::MAX));
     }
 
     pub(super) fn waiting(&self, bytes: usize, frames: usize) {

@@ -26,7 +26,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::bus::{Bus, BusError, LaneId, StreamError};
+use crate::bus::{Bus, BusError, StreamError};
 use crate::clock::Clock;
 use crate::http::Fetcher;
 use crate::scrape;
@@ -86,7 +86,10 @@ pub async fn run(context: Context) -> Result<Ending, PollerError> {
     } = context;
     let settings = config.poller_stream.clone().ok_or(PollerError::NoStream)?;
     let fetcher = Fetcher::new(scrape::tls_for(&config.scrape)?);
-    let spool = config.spool.map(|settings| open(settings, &clock)).transpose()?;
+    let spool = config
+        .spool
+        .map(|settings| open(settings, &clock))
+        .transpose()?;
     let (scrape_metrics, metrics) = metrics.register("poller", |registry| {
         (
             scrape::Metrics::register(registry),
@@ -179,7 +182,10 @@ impl Site {
         for (queue, targets) in lanes.into_iter().enumerate() {
             // Workers write, the lane reads; the length bounds how far they can get ahead of it.
             let (records_tx, records_rx) = mpsc::channel(RECORDS_QUEUE);
-            let live = targets.iter().map(|target| target.labels.stable_hash()).collect();
+            let live = targets
+                .iter()
+                .map(|target| target.labels.stable_hash())
+                .collect();
             for target in targets {
                 self.metrics.target(target.labels.job());
                 let (fetcher, clock) = (self.fetcher.clone(), self.clock.clone());
@@ -203,14 +209,28 @@ impl Site {
             publishers.spawn(publisher.run(abandon.clone()));
         }
         let (backlog, bus) = (Arc::clone(&self.backlog), self.bus.clone());
-        let keeper = Keeper::new(backlog, spool, bus, self.clock.clone(), self.metrics.clone());
+        let keeper = Keeper::new(
+            backlog,
+            spool,
+            bus,
+            self.clock.clone(),
+            self.metrics.clone(),
+        );
         let keeper = tokio::spawn(keeper.run(closed_rx, confirmed_rx, abandon));
-        Tasks { producers, keeper, publishers }
+        Tasks {
+            producers,
+            keeper,
+            publishers,
+        }
     }
 
     /// Waits until scraping has ended and everything is published or saved.
     async fn end(&self, tasks: Tasks) -> Ending {
-        let Tasks { mut producers, keeper, mut publishers } = tasks;
+        let Tasks {
+            mut producers,
+            keeper,
+            mut publishers,
+        } = tasks;
         while producers.join_next().await.is_some() {}
         let ending = keeper.await.unwrap_or(Ending::Unclean);
         while publishers.join_next().await.is_some() {}
@@ -222,12 +242,25 @@ impl Site {
 /// Opens the spool and says what an earlier run has left in it.
 fn open(settings: spool::Settings, clock: &Clock) -> Result<Spool, SpoolError> {
     let (spool, found) = Spool::open(settings, clock.clone())?;
-    let Recovered { entries, bytes, cut_bytes, damaged, repeats, .. } = found;
+    let Recovered {
+        entries,
+        bytes,
+        cut_bytes,
+        damaged,
+        repeats,
+        ..
+    } = found;
     if cut_bytes > 0 || damaged > 0 {
-        warn!(cut_bytes, damaged, "the spool was torn by a crash; its whole frames are kept");
+        warn!(
+            cut_bytes,
+            damaged, "the spool was torn by a crash; its whole frames are kept"
+        );
     }
     if entries > 0 {
-        info!(frames = entries, bytes, repeats, "frames of an earlier run wait in the spool");
+        info!(
+            frames = entries,
+            bytes, repeats, "frames of an earlier run wait in the spool"
+        );
     }
     Ok(spool)
 }

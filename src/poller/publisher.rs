@@ -45,7 +45,15 @@ impl Publisher {
         confirmed: mpsc::Sender<Position>,
         metrics: Metrics,
     ) -> Self {
-        Self { site, queue, backlog, bus, confirmed, metrics, last: HashMap::new() }
+        Self {
+            site,
+            queue,
+            backlog,
+            bus,
+            confirmed,
+            metrics,
+            last: HashMap::new(),
+        }
     }
 
     /// Runs until the backlog is closed and empty, or until `abandon`.
@@ -55,12 +63,18 @@ impl Publisher {
                 // A frame that was under way when the backlog went to disk comes from there again.
                 if !self.is_known(&frame.entry) {
                     self.publish(&frame.entry).await;
-                    let Entry { lane, epoch, number, .. } = frame.entry;
+                    let Entry {
+                        lane,
+                        epoch,
+                        number,
+                        ..
+                    } = frame.entry;
                     self.last.insert(lane, (epoch, number));
                 }
-                if let Some(position) = frame.position {
-                    // Nobody keeps the spool any more: the frame stays in it, which is no harm.
-                    drop(self.confirmed.send(position).await);
+                if let Some(position) = frame.position
+                    && self.confirmed.send(position).await.is_err()
+                {
+                    debug!("the spool is closed; the frame stays in it and is repeated");
                 }
                 self.backlog.remove(self.queue, &frame);
             }
@@ -75,9 +89,15 @@ impl Publisher {
 
     /// Publishes a frame until it is confirmed, or until there is no point.
     async fn publish(&self, frame: &Entry) {
-        let lane = LaneId { publisher: Arc::clone(&self.site), lane: frame.lane };
+        let lane = LaneId {
+            publisher: Arc::clone(&self.site),
+            lane: frame.lane,
+        };
         let id = format!("{lane}/{}/{}", frame.epoch, frame.number);
-        let subject = Subject { lane, kind: Kind::Key };
+        let subject = Subject {
+            lane,
+            kind: Kind::Key,
+        };
         let text = subject.write(&self.bus.settings().topic);
         let lane = &subject.lane;
         let mut backoff = Backoff::new(BACKOFF_MIN, BACKOFF_MAX);
