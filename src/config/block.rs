@@ -355,7 +355,16 @@ impl<'a> Block<'a> {
 
     /// Reads the path of a file.
     pub(super) fn file(&self, key: &str, report: &mut Report) -> Option<PathBuf> {
-        let text = self.value(key)?.scalar("the path of a file", report)?;
+        self.path(key, "the path of a file", report)
+    }
+
+    /// Reads the path of a folder.
+    pub(super) fn folder(&self, key: &str, report: &mut Report) -> Option<PathBuf> {
+        self.path(key, "the path of a folder", report)
+    }
+
+    fn path(&self, key: &str, expected: &str, report: &mut Report) -> Option<PathBuf> {
+        let text = self.value(key)?.scalar(expected, report)?;
         (!text.is_empty()).then(|| report.resolve(text))
     }
 

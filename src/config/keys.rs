@@ -29,6 +29,7 @@ pub(super) const TOP: Keys = Keys {
         "external_labels",
         "poller_stream",
         "receiver_stream",
+        "spool",
         "push_gateway",
         "remote_write",
         "tls",
@@ -117,6 +118,12 @@ pub(super) const TLS: Keys = Keys {
         ("cert_file", "write `cert`"),
         ("key_file", "write `key`"),
     ],
+};
+
+pub(super) const SPOOL: Keys = Keys {
+    block: "spool",
+    known: &["dir", "max_size", "max_age", "fsync"],
+    foreign: &[("path", "write `dir`"), ("max_bytes", "write `max_size`")],
 };
 
 pub(super) const PUSH_GATEWAY: Keys = Keys {
@@ -265,13 +272,14 @@ pub(super) const TARGET: Keys = Keys {
 /// The last step of a path such as `remote_write[0].basic_auth.password` belongs to the block
 /// that the step before it names.
 pub fn known_keys() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
-    const ALL: [&Keys; 13] = [
+    const ALL: [&Keys; 14] = [
         &TOP,
         &JOB,
         &TARGET,
         &STREAM,
         &RECEIVER_STREAM,
         &TLS,
+        &SPOOL,
         &PUSH_GATEWAY,
         &REMOTE_WRITE,
         &QUEUE_CONFIG,

@@ -6,7 +6,7 @@
 //! file, opens no connection, and never shows the value of a secret or of a URL.
 //!
 //! `yaml` makes a tree with positions, `block` reads typed values out of it, `keys` lists what may
-//! stand where; `top`, `stream`, `tls`, `http`, `sinks` and `jobs` read the blocks of these names.
+//! stand where; `top`, `stream`, `tls`, `spool`, `http`, `sinks` and `jobs` read the blocks of these names.
 
 mod block;
 mod http;
@@ -14,6 +14,7 @@ mod jobs;
 mod keys;
 mod problem;
 mod sinks;
+mod spool;
 mod stream;
 mod tls;
 mod top;
@@ -56,6 +57,8 @@ pub struct Config {
     pub poller_stream: Option<bus::Settings>,
     /// Where the receiver reads.
     pub receiver_stream: Option<bus::Settings>,
+    /// Where frames wait on disk while the poller cannot publish them, if they do.
+    pub spool: Option<crate::spool::Settings>,
     /// Where the receiver pushes.
     pub push_gateway: Option<sink::pushgateway::Settings>,
     /// Where the receiver writes.

@@ -8,6 +8,7 @@ use super::jobs::{self, Schedule};
 use super::keys;
 use super::problem::{Place, Report};
 use super::sinks::{self, Shared};
+use super::spool;
 use super::stream;
 use super::tls;
 use super::values::printable;
@@ -40,6 +41,9 @@ pub(super) fn read(root: &Node, file: &str, report: &mut Report) -> Option<Confi
         .map(|block| tls::read(&block, report));
     let poller_stream = stream(&block, "poller_stream", tls.as_ref(), report);
     let receiver_stream = stream(&block, "receiver_stream", tls.as_ref(), report);
+    let spool = block
+        .block("spool", &keys::SPOOL, report)
+        .and_then(|block| spool::read(&block, report));
     let push_gateway = block.block("push_gateway", &keys::PUSH_GATEWAY, report);
     let push_gateway = push_gateway.and_then(|block| sinks::push_gateway(&block, report));
     let shared = Shared {
@@ -71,6 +75,7 @@ pub(super) fn read(root: &Node, file: &str, report: &mut Report) -> Option<Confi
         scrape: scrape::Settings { targets },
         poller_stream,
         receiver_stream,
+        spool,
         push_gateway,
         remote_write,
     })
