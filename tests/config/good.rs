@@ -8,6 +8,7 @@ use prometheus_streams::config::{self, Config, Role};
 use prometheus_streams::http;
 use prometheus_streams::model::{Labels, Secret};
 use prometheus_streams::sink::pushgateway::OnFailure;
+use prometheus_streams::spool;
 use prometheus_streams::telemetry::Level;
 use prometheus_streams::tls::{Pem, Version};
 
@@ -382,6 +383,40 @@ fn keys_without_effect_are_warned_of() {
     check(
         "jobs: {a: , b: {targets: []}}\n",
         &["job `a` has no targets", "job `b` has no targets"],
+    );
+}
+
+#[test]
+fn a_spool_needs_only_a_folder() {
+    #[track_caller]
+    fn check(text: &str, expected: Option<spool::Settings>) {
+        let (config, warnings) = load(&format!("spool: {text}\n"));
+        assert_eq!(warnings, [""; 0]);
+        assert_eq!(config.spool, expected, "{text}");
+    }
+    let dir = PathBuf::from("/etc/prometheus-streams/queue");
+    let defaults = spool::Settings {
+        dir,
+        max_size: 1 << 30,
+        max_age: seconds(24 * 3600),
+        fsync: spool::Fsync::Batched,
+    };
+    check("", None);
+    check("{dir: queue}", Some(defaults.clone()));
+    let other = spool::Settings {
+        dir: "/var/spool/x".into(),
+        max_size: 16 << 20,
+        max_age: seconds(1),
+        fsync: spool::Fsync::Never,
+    };
+    check(
+        "{dir: /var/spool/x, max_size: 16MB, max_age: 1s, fsync: never}",
+        Some(other),
+    );
+    let fsync = spool::Fsync::Always;
+    check(
+        "{dir: queue, fsync: always}",
+        Some(spool::Settings { fsync, ..defaults }),
     );
 }
 
