@@ -316,20 +316,34 @@ impl Keeper {
         }
     }
 
+    /// Returns when everything is published, or when what is not can be saved as well.
+    async fn drain(&mut self, confirmed: &mut mpsc::Receiver<Position>) {
+        let mut ticks = tokio::time::interval(TICK);
+        while self.state == State::Spooling {
+            if !self.bus.is_connected() {
+                return;
+            }
+            tokio::select! {
+                Some(position) = confirmed.recv() => self.confirm(position),
+                _ = ticks.tick() => self.tend(),
+            }
+            self.read_ahead();
+        }
+        if self.spool.is_some() && !self.bus.is_connected() {
+            return;
+        }
+        self.backlog.emptied().await;
+    }
+
     /// Publishes or saves what is left.
     async fn finish(
         mut self,
         mut confirmed: mpsc::Receiver<Position>,
         abandon: &CancellationToken,
     ) -> Ending {
-        if self.state == State::Direct && self.bus.is_connected() {
-            drop(tokio::time::timeout(DRAIN_TIMEOUT, self.backlog.emptied()).await);
-        } else if self.spool.is_none() {
-            let back = async {
-                self.bus.connected().await;
-                self.backlog.emptied().await;
-            };
-            drop(tokio::time::timeout(DRAIN_TIMEOUT, back).await);
+        let drained = tokio::time::timeout(DRAIN_TIMEOUT, self.drain(&mut confirmed)).await;
+        if drained.is_err() {
+            info!("NATS did not take everything in time");
         }
         self.backlog.close();
         abandon.cancel();
