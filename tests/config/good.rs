@@ -389,10 +389,10 @@ fn keys_without_effect_are_warned_of() {
 #[test]
 fn a_spool_needs_only_a_folder() {
     #[track_caller]
-    fn check(text: &str, expected: Option<spool::Settings>) {
+    fn check(text: &str, expected: Option<&spool::Settings>) {
         let (config, warnings) = load(&format!("spool: {text}\n"));
         assert_eq!(warnings, [""; 0]);
-        assert_eq!(config.spool, expected, "{text}");
+        assert_eq!(config.spool.as_ref(), expected, "{text}");
     }
     let dir = PathBuf::from("/etc/prometheus-streams/queue");
     let defaults = spool::Settings {
@@ -402,7 +402,7 @@ fn a_spool_needs_only_a_folder() {
         fsync: spool::Fsync::Batched,
     };
     check("", None);
-    check("{dir: queue}", Some(defaults.clone()));
+    check("{dir: queue}", Some(&defaults));
     let other = spool::Settings {
         dir: "/var/spool/x".into(),
         max_size: 16 << 20,
@@ -411,12 +411,12 @@ fn a_spool_needs_only_a_folder() {
     };
     check(
         "{dir: /var/spool/x, max_size: 16MB, max_age: 1s, fsync: never}",
-        Some(other),
+        Some(&other),
     );
     let fsync = spool::Fsync::Always;
     check(
         "{dir: queue, fsync: always}",
-        Some(spool::Settings { fsync, ..defaults }),
+        Some(&spool::Settings { fsync, ..defaults }),
     );
 }
 
