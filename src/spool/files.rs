@@ -53,6 +53,11 @@ impl Folder {
             let mut builder = DirBuilder::new();
             builder.recursive(true).mode(FOLDER_MODE);
             builder.create(dir).map_err(create)?;
+            // A folder that is not on the disk takes along what is forced onto the disk within it.
+            let parent = dir.parent().filter(|path| !path.as_os_str().is_empty());
+            let parent = parent.unwrap_or_else(|| Path::new("."));
+            let synced = File::open(parent).and_then(|folder| folder.sync_all());
+            synced.map_err(create)?;
         }
         let path = dir.join(LOCK);
         let lock = OpenOptions::new()

@@ -127,7 +127,9 @@ impl Spool {
             // A file that is bad, or comes back after a power loss, must not be taken for a cursor
             // of the sequences that begin now.
             spool.store_cursor().map_err(open_error)?;
-            spool.folder.sync().map_err(at(spool.folder.path()))?;
+            if spool.settings.fsync != Fsync::Never {
+                spool.folder.sync().map_err(at(spool.folder.path()))?;
+            }
         }
         recovered.entries = spool.waiting.entries;
         recovered.bytes = spool.waiting.bytes;

@@ -1,5 +1,7 @@
 //! Folders that a crash, a bad disk or somebody else has left.
 
+use proptest::prelude::*;
+
 use super::*;
 
 /// Five frames in two segments, and nothing confirmed.
@@ -162,6 +164,27 @@ fn a_segment_that_vanishes_is_passed_over() {
 }
 
 #[test]
+fn a_segment_that_cannot_be_read_is_given_up_after_some_tries() {
+    let lab = filled();
+    let (mut spool, _) = lab.open();
+    // A folder can be opened as a file can, but reading from it fails.
+    let path = lab.segments().remove(0);
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    for _try in 0..2 {
+        let error = spool.read().unwrap_err();
+        assert!(matches!(error, ReadError::Read { .. }), "{error}");
+    }
+    let error = spool.read().unwrap_err();
+    assert!(
+        matches!(error, ReadError::Damaged { lost, .. } if lost.entries == 3),
+        "{error}"
+    );
+    check_read(&mut spool, 4..=5);
+    assert_eq!(spool.take_dropped().damaged.total().entries, 3);
+}
+
+#[test]
 fn segments_in_each_others_place_are_not_read() {
     let lab = filled();
     let paths = lab.segments();
@@ -309,4 +332,73 @@ fn files_that_are_not_ours_are_left_alone() {
     }
     spool.close().1.unwrap();
     assert_eq!(std::fs::read(&strange).unwrap(), b"mine");
+}
+
+/// Reads, appends and confirms whatever may be there.
+fn use_up(lab: &Lab) {
+    let (mut spool, _) = lab.open();
+    let mut positions = Vec::new();
+    loop {
+        match spool.read() {
+            Ok(Some((position, _))) => positions.push(position),
+            Ok(None) => break,
+            Err(_) => {}
+        }
+    }
+    append(&mut spool, [1, 2]);
+    spool.rewind();
+    for position in positions {
+        spool.confirm(position);
+    }
+    let found = read(&mut spool);
+    assert_eq!(found.len(), 2);
+    for (position, _) in found {
+        spool.confirm(position);
+    }
+    spool.close().1.unwrap();
+    assert!(lab.segments().is_empty());
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_files_never_panic(
+        files in proptest::collection::vec(
+            (1_u64..9, proptest::collection::vec(any::<u8>(), 0..300)), 0..4
+        ),
+        cursor in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..40)),
+    ) {
+        let lab = Lab::new(1 << 20);
+        std::fs::create_dir(lab.dir()).unwrap();
+        for (first, bytes) in files {
+            std::fs::write(lab.dir().join(format!("{first:016x}.v1")), bytes).unwrap();
+        }
+        if let Some(bytes) = cursor {
+            std::fs::write(lab.dir().join("cursor.v1"), bytes).unwrap();
+        }
+        use_up(&lab);
+    }
+
+    #[test]
+    fn pieces_of_good_segments_in_any_place_never_panic(
+        pieces in proptest::collection::vec((1_u64..9, 0_usize..500, 0_usize..500), 1..5),
+        cursor in 0_u64..9,
+    ) {
+        let source = Lab::new(1 << 20);
+        let (mut spool, _) = source.open();
+        append(&mut spool, 1..=5);
+        let bytes = std::fs::read(&source.segments()[0]).unwrap();
+        let lab = Lab::new(1 << 20);
+        std::fs::create_dir(lab.dir()).unwrap();
+        for (first, start, end) in pieces {
+            // Most pieces begin with a record, as many as not end with one.
+            let start = if start % 4 == 0 { start } else { start / 100 * 100 };
+            let end = if end % 2 == 0 { end } else { end.next_multiple_of(100) };
+            let piece = bytes.get(start..end).unwrap_or_default();
+            std::fs::write(lab.dir().join(format!("{first:016x}.v1")), piece).unwrap();
+        }
+        let mut bytes = cursor.to_le_bytes().to_vec();
+        bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
+        std::fs::write(lab.dir().join("cursor.v1"), bytes).unwrap();
+        use_up(&lab);
+    }
 }
