@@ -215,3 +215,197 @@ impl Intake {
         self.targets.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::registry::Registry;
+
+    use super::super::metrics::Metrics;
+    use super::*;
+    use crate::model::{Format, Labels};
+    use crate::sink::Batching;
+
+    const MAX_AGE_MS: i64 = 80_000;
+    const NOW_MS: i64 = 1_700_000_000_000;
+
+    struct Desk {
+        intake: Intake,
+        clock: Clock,
+        registry: Registry,
+        lane: LaneId,
+    }
+
+    impl Desk {
+        fn new() -> Self {
+            let mut registry = Registry::default();
+            let metrics = Metrics::register(&mut registry).of("recorder");
+            let clock = Clock::fixed(NOW_MS);
+            let age = AgeLimit::new(Some(Duration::from_millis(MAX_AGE_MS.unsigned_abs())));
+            let intake = Intake::new(age, clock.clone(), metrics);
+            let lane = LaneId {
+                publisher: "USDC1".into(),
+                lane: 0,
+            };
+            Self {
+                intake,
+                clock,
+                registry,
+                lane,
+            }
+        }
+
+        /// Admits a scrape of a target and returns how many deliveries come of it.
+        fn admit(&mut self, instance: &str, time_ms: i64, stored_ms: i64) -> usize {
+            let target = Arc::new(Labels::of_target("node", instance));
+            let outcome = Outcome::Exposed {
+                text: Bytes::from_static(b"a 1\n"),
+                format: Format::Text,
+                duration: Duration::ZERO,
+            };
+            self.admit_record(
+                Record::Scrape(Scrape {
+                    target,
+                    time_ms,
+                    outcome,
+                }),
+                stored_ms,
+            )
+            .len()
+        }
+
+        fn admit_record(&mut self, record: Record, stored_ms: i64) -> Vec<Outcome> {
+            let mut batch = batch();
+            self.intake.admit(&self.lane, record, stored_ms, &mut batch);
+            batch
+                .deliveries
+                .iter()
+                .map(|delivery| delivery.scrape.outcome.clone())
+                .collect()
+        }
+
+        #[track_caller]
+        fn counted(&self, line: &str) {
+            let mut page = String::new();
+            prometheus_client::encoding::text::encode(&mut page, &self.registry).unwrap();
+            assert!(
+                page.lines().any(|found| found == line),
+                "{line} is not in\n{page}"
+            );
+        }
+    }
+
+    fn batch() -> Batch {
+        Batch::new(&Batching {
+            concurrency: 1,
+            text_bytes_max: 1000,
+            linger: Duration::ZERO,
+            min_backoff: Duration::ZERO,
+            max_backoff: Duration::ZERO,
+        })
+    }
+
+    #[test]
+    fn what_is_too_old_is_dropped_and_counted() {
+        let mut desk = Desk::new();
+        assert_eq!(desk.admit("a", NOW_MS - MAX_AGE_MS, NOW_MS), 1);
+        assert_eq!(desk.admit("b", NOW_MS - MAX_AGE_MS - 1, NOW_MS), 0);
+        desk.counted("dropped_total{sink=\"recorder\",reason=\"max_age\",publisher=\"USDC1\"} 1");
+        desk.counted("received_total{sink=\"recorder\",publisher=\"USDC1\"} 2");
+    }
+
+    #[test]
+    fn a_clock_that_runs_ahead_is_reported_and_makes_nothing_younger() {
+        let mut desk = Desk::new();
+        assert_eq!(desk.admit("a", NOW_MS + 5_000, NOW_MS), 1);
+        desk.counted("publisher_clock_ahead_seconds{publisher=\"USDC1\"} 5.0");
+        assert_eq!(desk.admit("b", NOW_MS + 5_000, NOW_MS - MAX_AGE_MS - 1), 0);
+    }
+
+    #[test]
+    fn repetitions_and_late_ones_are_dropped_and_counted() {
+        let mut desk = Desk::new();
+        assert_eq!(desk.admit("a", NOW_MS, NOW_MS), 1);
+        assert_eq!(desk.admit("a", NOW_MS, NOW_MS), 0);
+        assert_eq!(desk.admit("a", NOW_MS - 1, NOW_MS), 0);
+        let dropped = "dropped_total{sink=\"recorder\",reason=";
+        desk.counted(&format!("{dropped}\"duplicate\",publisher=\"USDC1\"}} 1"));
+        desk.counted(&format!(
+            "{dropped}\"out_of_order\",publisher=\"USDC1\"}} 1"
+        ));
+    }
+
+    #[test]
+    fn a_heartbeat_ends_the_targets_that_it_does_not_name() {
+        let mut desk = Desk::new();
+        desk.admit("a", NOW_MS, NOW_MS);
+        desk.admit("b", NOW_MS, NOW_MS);
+        let live = vec![Labels::of_target("node", "a").stable_hash()];
+        let interval = Duration::from_secs(60);
+        let heartbeat = |time_ms| {
+            Record::Heartbeat(Heartbeat {
+                time_ms,
+                interval,
+                live: live.clone(),
+            })
+        };
+        assert_eq!(
+            desk.admit_record(heartbeat(NOW_MS - MAX_AGE_MS - 1), NOW_MS),
+            []
+        );
+        assert_eq!(
+            desk.admit_record(heartbeat(NOW_MS + 1), NOW_MS),
+            [Outcome::Gone]
+        );
+        assert_eq!(desk.admit_record(heartbeat(NOW_MS + 2), NOW_MS), []);
+        assert_eq!(desk.intake.targets(), 1);
+    }
+
+    #[test]
+    fn a_silent_target_expires_unless_it_is_heard_again_before_its_turn() {
+        let mut desk = Desk::new();
+        desk.admit("a", NOW_MS, NOW_MS);
+        desk.admit("b", NOW_MS, NOW_MS);
+        desk.clock.set_ms(NOW_MS + MAX_AGE_MS);
+        assert!(desk.intake.take_silent().is_empty());
+        desk.clock.set_ms(NOW_MS + MAX_AGE_MS + 1);
+        let silent = desk.intake.take_silent().remove(&desk.lane).unwrap();
+        assert_eq!(silent.len(), 2);
+        let now_ms = desk.clock.now_ms();
+        desk.admit("a", now_ms, now_ms);
+        let mut expired = batch();
+        desk.intake.expire(&silent, &mut expired);
+        let names: Vec<_> = expired
+            .deliveries
+            .iter()
+            .map(|delivery| delivery.scrape.target.instance())
+            .collect();
+        assert_eq!(names, ["b"]);
+    }
+
+    #[test]
+    fn what_has_become_too_old_since_is_dropped_before_the_next_try() {
+        let mut desk = Desk::new();
+        let mut batch = batch();
+        let target = Arc::new(Labels::of_target("node", "a"));
+        let gone = Scrape {
+            target,
+            time_ms: NOW_MS,
+            outcome: Outcome::Gone,
+        };
+        batch.push(
+            &desk.lane.publisher,
+            gone.clone(),
+            Source::Message { stored_ms: NOW_MS },
+        );
+        batch.push(&desk.lane.publisher, gone, Source::Guard);
+        let age = desk.intake.age;
+        assert!(batch.drop_aged(age, NOW_MS + MAX_AGE_MS).is_empty());
+        assert_eq!(batch.drop_aged(age, NOW_MS + MAX_AGE_MS + 1).len(), 1);
+        assert!(batch.is_pending(), "a target's end is never too old");
+        assert!(
+            batch.drop_aged(age, NOW_MS + MAX_AGE_MS + 1).is_empty(),
+            "once is enough"
+        );
+        drop(desk.intake.take_silent());
+    }
+}
