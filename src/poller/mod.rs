@@ -241,7 +241,8 @@ impl Site {
 
 /// Opens the spool and says what an earlier run has left in it.
 fn open(settings: spool::Settings, clock: &Clock) -> Result<Spool, SpoolError> {
-    let (spool, found) = Spool::open(settings, clock.clone())?;
+    // All of it is read and checked, which takes a while for a large one.
+    let (spool, found) = tokio::task::block_in_place(|| Spool::open(settings, clock.clone()))?;
     let Recovered {
         entries,
         bytes,
