@@ -7,6 +7,7 @@
     reason = "a failed step fails the test"
 )]
 
+mod agree;
 mod pages;
 mod stored;
 

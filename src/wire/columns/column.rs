@@ -24,6 +24,13 @@ impl Column {
         self.times.resize(if has_times { series } else { 0 }, 0);
     }
 
+    /// Leaves out what is behind so many series, or makes room.
+    pub(in crate::wire) fn fit(&mut self, series: usize, has_times: bool) {
+        self.mantissas.resize(series, 0);
+        self.scales.resize(series, ABSENT);
+        self.times.resize(if has_times { series } else { 0 }, 0);
+    }
+
     /// Returns the number of series.
     pub fn len(&self) -> usize {
         self.scales.len()

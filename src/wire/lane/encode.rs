@@ -187,6 +187,9 @@ impl FrameWriter<'_> {
         lane.column.mantissas.clone_from(&column.mantissas);
         lane.column.scales.clone_from(&column.scales);
         lane.column.times.clone_from(&column.times);
+        // A column of another shape would leave the reader behind.
+        lane.column
+            .fit(shape.page().len(), shape.page().has_times());
 
         let is_kept = self.role != Role::Leaf;
         let known = lane.targets.get_mut(&target);

@@ -68,7 +68,13 @@ impl Shape {
     pub fn build(target: Arc<Labels>, body: &[u8], format: Format) -> Result<Self, Misfit> {
         let page = Draft::read(body, format)?.page(format)?;
         let mut template = Column::default();
-        match_body(&page, body, &mut template)?;
+        match_body(&page, body, &mut template).map_err(|misfit| match misfit {
+            // Lines that the page has from this body and that are not found in it.
+            Misfit::Changed(_) => Misfit::Unreadable,
+            misfit => misfit,
+        })?;
+        // Timestamps of a template are no base of anything.
+        template.times.fill(0);
         Ok(Self::new(target, Arc::new(page), template))
     }
 
@@ -101,7 +107,6 @@ impl Shape {
             expected = found + 1;
             template.set(at, self.template.get(found));
         }
-        // Timestamps of a template are no base of anything.
         template.times.fill(0);
         Ok(Self::new(
             Arc::clone(&self.target),
