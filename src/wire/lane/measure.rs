@@ -54,6 +54,8 @@ struct Set {
     scrapes: Vec<(i64, Arc<Shape>, Column)>,
     patches: BTreeMap<usize, usize>,
     whole: usize,
+    /// Bytes of the shape of another target, taken a little later, as a patch.
+    sibling: usize,
 }
 
 fn pages() -> BTreeMap<String, Vec<Page>> {
@@ -89,6 +91,7 @@ fn prepare(name: &str, pages: &[Page]) -> Set {
         scrapes: Vec::new(),
         patches: BTreeMap::new(),
         whole: writer.finish().len(),
+        sibling: sibling(&shape, &pages[pages.len() / 2]),
     };
     for (at, page) in pages.iter().enumerate() {
         let mut column = Column::default();
@@ -107,6 +110,14 @@ fn prepare(name: &str, pages: &[Page]) -> Set {
         set.scrapes.push((page.time_ms, Arc::clone(&shape), column));
     }
     set
+}
+
+fn sibling(shape: &Shape, page: &Page) -> usize {
+    let target = Arc::new(Labels::of_target("other", "127.0.0.2:9100"));
+    let mut writer = ShapeWriter::new();
+    let sibling = Shape::build(target, &page.body, Format::Text).unwrap();
+    writer.patch(&sibling, shape);
+    writer.finish().len()
 }
 
 /// Counts all answers over some sets, in each mode.
@@ -214,6 +225,12 @@ fn columns_cost_what_is_promised() {
             *sum += cost * samples;
         }
         println!("{:12} {samples:6.0} {costs:10.3?}", set.name);
+    }
+    for set in &sets {
+        let patches: usize = set.patches.values().sum();
+        let (name, whole, sibling) = (&set.name, set.whole, set.sibling);
+        let count = set.patches.len();
+        println!("{name:12} shape {whole} bytes, sibling {sibling}, {count} patches {patches}");
     }
     let means = sums.map(|sum| sum / weight);
     println!("{:19} {means:10.3?}", "weighted");
