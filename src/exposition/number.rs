@@ -11,7 +11,7 @@ const EXACT_DIGITS_MAX: usize = 15;
 
 /// Reads a value.
 #[inline]
-pub(super) fn parse_value(bytes: &[u8]) -> Result<f64, Reason> {
+pub(crate) fn parse_value(bytes: &[u8]) -> Result<f64, Reason> {
     if let Some(whole) = short_integer(bytes) {
         return Ok(whole);
     }
@@ -19,7 +19,7 @@ pub(super) fn parse_value(bytes: &[u8]) -> Result<f64, Reason> {
 }
 
 /// Reads a timestamp in seconds, whole or not, as milliseconds; what is left is cut off.
-pub(super) fn parse_seconds(bytes: &[u8]) -> Result<i64, Reason> {
+pub(crate) fn parse_seconds(bytes: &[u8]) -> Result<i64, Reason> {
     let seconds = match parse_value(bytes) {
         Ok(seconds) if seconds.is_finite() => seconds,
         _ => return Err(Reason::InvalidTimestamp(quote(bytes))),

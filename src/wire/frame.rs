@@ -3,13 +3,16 @@
 use bytes::Bytes;
 
 use super::cursor::{Reader, put_length, put_varint, put_zigzag};
-use super::{DECODED_MAX, VERSION, record};
+use super::{DECODED_MAX, ShapeId, VERSION, record};
 use crate::model::Record;
 
 const FLAG_KEY: u8 = 1;
+const FLAG_KEPT: u8 = 2;
 
 const SECTION_RECORDS: u8 = 1;
 const SECTION_TEXTS: u8 = 2;
+const SECTION_CODED: u8 = 3;
+const SECTION_RAW: u8 = 4;
 
 const CODING_PLAIN: u8 = 0;
 const CODING_ZSTD: u8 = 1;
@@ -62,9 +65,32 @@ pub enum DecodeError {
     /// Flags that have no meaning.
     #[error("frame flags {0:#04x} are unknown")]
     Flags(u8),
-    /// It needs another frame, which this version never writes.
+    /// It needs another frame, and no lane's state is at hand.
     #[error("frame is no key frame")]
     Delta,
+    /// It has value columns, and no lane's state is at hand.
+    #[error("frame has value columns")]
+    Columns,
+    /// Its base is not what was decoded last.
+    #[error("frame's base is number {wanted} of epoch {epoch}, which is not the state of the lane")]
+    NoBase {
+        /// Epoch of the frame.
+        epoch: u64,
+        /// Number of its base.
+        wanted: u64,
+    },
+    /// It was decoded already, or frames behind it were.
+    #[error("frame {0} is not ahead of the lane's state")]
+    Behind(u64),
+    /// A record is coded by a shape that is not known.
+    #[error("shape `{0}` is not known")]
+    UnknownShape(ShapeId),
+    /// A record's target has no values in this group of frames.
+    #[error("target {0} has no base values")]
+    UnknownTarget(u32),
+    /// The decoded values are not what was encoded: a reader and a writer that disagree.
+    #[error("check of the values does not match")]
+    Values,
     /// A section that is unknown, repeated or out of order.
     #[error("section {0} is unknown or out of place")]
     Section(u8),
@@ -102,8 +128,11 @@ impl DecodeError {
             Self::Version(_) => "version",
             Self::Compression => "compression",
             Self::Check => "check",
+            Self::Values => "desync",
             Self::TooLarge => "too_large",
-            Self::Delta => "no_base",
+            Self::Delta | Self::Columns | Self::NoBase { .. } | Self::UnknownTarget(_) => "no_base",
+            Self::Behind(_) => "behind",
+            Self::UnknownShape(_) => "unknown_shape",
             Self::Flags(_)
             | Self::Section(_)
             | Self::Coding(_)
@@ -120,42 +149,102 @@ impl DecodeError {
 /// The caller keeps the texts of `records` within [`DECODED_MAX`] together.
 pub fn encode(header: &Header, records: &[Record]) -> Vec<u8> {
     let base_ms = records.first().map_or(0, Record::time_ms);
-    let mut section = Vec::with_capacity(64 * records.len());
-    let mut texts = Vec::new();
-    put_length(&mut section, records.len());
+    let mut parts = Parts {
+        records: Vec::with_capacity(64 * records.len()),
+        ..Parts::default()
+    };
+    put_length(&mut parts.records, records.len());
     for record in records {
-        record::write(record, base_ms, &mut section, &mut texts);
+        record::write(record, base_ms, &mut parts.records, &mut parts.texts);
     }
+    let place = Place {
+        header: *header,
+        is_kept: header.is_key(),
+        base_ms,
+    };
+    seal(&place, &parts)
+}
 
-    let mut out = Vec::with_capacity(64 + section.len() + texts.len() / 4);
+/// Reads a frame that needs no lane's state: a key frame without value columns.
+pub fn decode(payload: &[u8]) -> Result<Frame, DecodeError> {
+    let (place, sections) = open(payload)?;
+    if !place.header.is_key() {
+        return Err(DecodeError::Delta);
+    }
+    if !sections.coded.is_empty() {
+        return Err(DecodeError::Columns);
+    }
+    let records = read_records(&sections.records, place.base_ms, sections.texts)?;
+    Ok(Frame {
+        header: place.header,
+        records,
+    })
+}
+
+/// What a frame says of itself.
+pub(super) struct Place {
+    pub(super) header: Header,
+    /// Whether frames behind it may have it as their base.
+    pub(super) is_kept: bool,
+    pub(super) base_ms: i64,
+}
+
+/// A frame's sections, to be written.
+#[derive(Default)]
+pub(super) struct Parts {
+    pub(super) records: Vec<u8>,
+    pub(super) texts: Vec<u8>,
+    pub(super) coded: Vec<u8>,
+    pub(super) raw: Vec<u8>,
+}
+
+/// Writes a frame from its sections.
+pub(super) fn seal(place: &Place, parts: &Parts) -> Vec<u8> {
+    let header = &place.header;
+    let size = parts.records.len() + parts.texts.len() / 4 + parts.coded.len() + parts.raw.len();
+    let mut out = Vec::with_capacity(64 + size);
     out.push(VERSION);
-    out.push(if header.is_key() { FLAG_KEY } else { 0 });
+    out.push(match (header.is_key(), place.is_kept) {
+        (true, _) => FLAG_KEY,
+        (false, true) => FLAG_KEPT,
+        (false, false) => 0,
+    });
     put_varint(&mut out, header.epoch);
     put_varint(&mut out, header.number);
     put_varint(&mut out, header.number.saturating_sub(header.base));
-    put_zigzag(&mut out, base_ms);
+    put_zigzag(&mut out, place.base_ms);
 
     let mut check = crc32fast::Hasher::new();
     check.update(&out);
-    check.update(&section);
-    check.update(&texts);
-    put_section(&mut out, SECTION_RECORDS, &section);
-    if !texts.is_empty() {
-        put_section(&mut out, SECTION_TEXTS, &texts);
+    let sections = [
+        (SECTION_RECORDS, &parts.records),
+        (SECTION_TEXTS, &parts.texts),
+        (SECTION_CODED, &parts.coded),
+        (SECTION_RAW, &parts.raw),
+    ];
+    for (tag, section) in sections {
+        check.update(section);
+        match tag {
+            SECTION_RECORDS => put_section(&mut out, tag, section),
+            _ if section.is_empty() => {}
+            SECTION_TEXTS => put_section(&mut out, tag, section),
+            // What comes from the range coder cannot be compressed.
+            _ => put_plain(&mut out, tag, section),
+        }
     }
     out.extend_from_slice(&check.finalize().to_le_bytes());
     out
 }
 
-/// Reads a frame.
-pub fn decode(payload: &[u8]) -> Result<Frame, DecodeError> {
+/// Takes a frame apart and checks it as far as that needs no state.
+pub(super) fn open(payload: &[u8]) -> Result<(Place, Sections), DecodeError> {
     let mut reader = Reader::new(payload);
     let version = reader.byte()?;
     if version != VERSION {
         return Err(DecodeError::Version(version));
     }
     let flags = reader.byte()?;
-    if flags & !FLAG_KEY != 0 {
+    if !matches!(flags, 0 | FLAG_KEY | FLAG_KEPT) {
         return Err(DecodeError::Flags(flags));
     }
     let (epoch, number, distance) = (reader.varint()?, reader.varint()?, reader.varint()?);
@@ -166,8 +255,8 @@ pub fn decode(payload: &[u8]) -> Result<Frame, DecodeError> {
         number,
         base,
     };
-    if !header.is_key() || flags & FLAG_KEY == 0 {
-        return Err(DecodeError::Delta);
+    if header.is_key() != (flags == FLAG_KEY) {
+        return Err(DecodeError::Flags(flags));
     }
 
     let mut check = crc32fast::Hasher::new();
@@ -184,14 +273,21 @@ pub fn decode(payload: &[u8]) -> Result<Frame, DecodeError> {
     if check.finalize() != expected {
         return Err(DecodeError::Check);
     }
-    let records = read_records(&sections.records, base_ms, sections.texts)?;
-    Ok(Frame { header, records })
+    let place = Place {
+        header,
+        is_kept: flags != 0,
+        base_ms,
+    };
+    Ok((place, sections))
 }
 
+/// A frame's sections, decoded.
 #[derive(Default)]
-struct Sections {
-    records: Vec<u8>,
-    texts: Bytes,
+pub(super) struct Sections {
+    pub(super) records: Vec<u8>,
+    pub(super) texts: Bytes,
+    pub(super) coded: Vec<u8>,
+    pub(super) raw: Vec<u8>,
 }
 
 fn read_sections(
@@ -204,7 +300,7 @@ fn read_sections(
     // What is left behind the last section is the check value.
     while reader.remaining() > size_of::<u32>() {
         let tag = reader.byte()?;
-        if tag <= last_tag || !matches!(tag, SECTION_RECORDS | SECTION_TEXTS) {
+        if tag <= last_tag || tag > SECTION_RAW {
             return Err(DecodeError::Section(tag));
         }
         last_tag = tag;
@@ -222,7 +318,9 @@ fn read_sections(
         check.update(&decoded);
         match tag {
             SECTION_RECORDS => sections.records = decoded,
-            _ => sections.texts = decoded.into(),
+            SECTION_TEXTS => sections.texts = decoded.into(),
+            SECTION_CODED => sections.coded = decoded,
+            _ => sections.raw = decoded,
         }
     }
     Ok(sections)
@@ -237,7 +335,8 @@ fn read_records(
     let count = reader.length(section.len() / record::RECORD_MIN)?;
     let mut records = Vec::with_capacity(count);
     for _ in 0..count {
-        records.push(record::read(&mut reader, base_ms, &mut texts)?);
+        let start = record::read_start(&mut reader, base_ms)?;
+        records.push(record::read(&mut reader, start, &mut texts)?);
     }
     match reader.remaining() + texts.len() {
         0 => Ok(records),
@@ -245,8 +344,14 @@ fn read_records(
     }
 }
 
-fn put_section(out: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
+fn put_plain(out: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
     out.push(tag);
+    out.push(CODING_PLAIN);
+    put_length(out, bytes.len());
+    out.extend_from_slice(bytes);
+}
+
+fn put_section(out: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
     let compressed = if bytes.len() < COMPRESS_MIN {
         None
     } else {
@@ -256,12 +361,9 @@ fn put_section(out: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
             .filter(|small| small.len() < bytes.len())
     };
     match compressed {
-        None => {
-            out.push(CODING_PLAIN);
-            put_length(out, bytes.len());
-            out.extend_from_slice(bytes);
-        }
+        None => put_plain(out, tag, bytes),
         Some(small) => {
+            out.push(tag);
             out.push(CODING_ZSTD);
             put_length(out, bytes.len());
             put_length(out, small.len());

@@ -13,6 +13,8 @@ const RAW: u8 = 1;
 const FAILED: u8 = 2;
 const GONE: u8 = 3;
 const HEARTBEAT: u8 = 4;
+/// A scrape by its shape; it is read and written where the lane's state is.
+pub(super) const COLUMNS: u8 = 5;
 
 /// No record is shorter than this: kind, time, an empty target.
 pub(super) const RECORD_MIN: usize = 3;
@@ -36,10 +38,7 @@ pub(super) fn write(record: &Record, base_ms: i64, out: &mut Vec<u8>, texts: &mu
                 start(out, RAW);
                 write_target(target, out);
                 put_varint(out, micros(*duration));
-                out.push(match format {
-                    Format::Text => 0,
-                    Format::OpenMetrics => 1,
-                });
+                out.push(format_code(*format));
                 put_length(out, text.len());
                 texts.extend_from_slice(text);
             }
@@ -72,16 +71,21 @@ pub(super) fn write(record: &Record, base_ms: i64, out: &mut Vec<u8>, texts: &mu
     }
 }
 
-/// Reads a record; the text of a raw one is taken from the front of `texts`.
-pub(super) fn read(
-    reader: &mut Reader<'_>,
-    base_ms: i64,
-    texts: &mut Bytes,
-) -> Result<Record, DecodeError> {
+/// Reads what every record begins with: its kind and its time.
+pub(super) fn read_start(reader: &mut Reader<'_>, base_ms: i64) -> Result<(u8, i64), DecodeError> {
     let kind = reader.byte()?;
     let time_ms = base_ms
         .checked_add(reader.zigzag()?)
         .ok_or(DecodeError::Number)?;
+    Ok((kind, time_ms))
+}
+
+/// Reads the rest of a record; the text of a raw one is taken from the front of `texts`.
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    (kind, time_ms): (u8, i64),
+    texts: &mut Bytes,
+) -> Result<Record, DecodeError> {
     if kind == HEARTBEAT {
         let interval = Duration::from_millis(reader.varint()?);
         let count = reader.length(reader.remaining() / 8)?;
@@ -101,11 +105,7 @@ pub(super) fn read(
     let outcome = match kind {
         RAW => {
             let duration = Duration::from_micros(reader.varint()?);
-            let format = match reader.byte()? {
-                0 => Format::Text,
-                1 => Format::OpenMetrics,
-                _ => return Err(DecodeError::Number),
-            };
+            let format = format_of_code(reader.byte()?)?;
             let length = reader.length(texts.len())?;
             Outcome::Exposed {
                 text: texts.split_to(length),
@@ -131,7 +131,7 @@ pub(super) fn read(
     }))
 }
 
-fn write_target(target: &Labels, out: &mut Vec<u8>) {
+pub(super) fn write_target(target: &Labels, out: &mut Vec<u8>) {
     put_length(out, target.len());
     for (name, value) in target.iter() {
         put_string(out, name);
@@ -139,7 +139,7 @@ fn write_target(target: &Labels, out: &mut Vec<u8>) {
     }
 }
 
-fn read_target(reader: &mut Reader<'_>) -> Result<Labels, DecodeError> {
+pub(super) fn read_target(reader: &mut Reader<'_>) -> Result<Labels, DecodeError> {
     let count = reader.length(LABELS_MAX)?;
     let mut pairs: Vec<(&str, &str)> = Vec::with_capacity(count);
     for _ in 0..count {
@@ -153,6 +153,21 @@ fn read_target(reader: &mut Reader<'_>) -> Result<Labels, DecodeError> {
     Ok(Labels::new(pairs))
 }
 
-fn micros(duration: Duration) -> u64 {
+pub(super) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+pub(super) fn format_code(format: Format) -> u8 {
+    match format {
+        Format::Text => 0,
+        Format::OpenMetrics => 1,
+    }
+}
+
+pub(super) fn format_of_code(code: u8) -> Result<Format, DecodeError> {
+    match code {
+        0 => Ok(Format::Text),
+        1 => Ok(Format::OpenMetrics),
+        _ => Err(DecodeError::Number),
+    }
 }

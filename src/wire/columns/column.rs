@@ -1,0 +1,261 @@
+//! Values side by side: of one scrape, and of the base it is coded against.
+
+use super::HAS_TIME;
+use super::numbers::length_of;
+use crate::wire::number::{ABSENT, Value};
+
+/// The values of one scrape in the order of its shape.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Column {
+    pub(in crate::wire) mantissas: Vec<i64>,
+    pub(in crate::wire) scales: Vec<u8>,
+    /// Explicit timestamps, milliseconds since the Unix epoch; empty in a shape without any.
+    pub(in crate::wire) times: Vec<i64>,
+}
+
+impl Column {
+    /// Makes room for so many series, none of which has a value.
+    pub fn clear(&mut self, series: usize, has_times: bool) {
+        self.mantissas.clear();
+        self.mantissas.resize(series, 0);
+        self.scales.clear();
+        self.scales.resize(series, ABSENT);
+        self.times.clear();
+        self.times.resize(if has_times { series } else { 0 }, 0);
+    }
+
+    /// Leaves out what is behind so many series, or makes room.
+    pub(in crate::wire) fn fit(&mut self, series: usize, has_times: bool) {
+        self.mantissas.resize(series, 0);
+        self.scales.resize(series, ABSENT);
+        self.times.resize(if has_times { series } else { 0 }, 0);
+    }
+
+    /// Returns the number of series.
+    pub fn len(&self) -> usize {
+        self.scales.len()
+    }
+
+    /// Tells whether there is no series.
+    pub fn is_empty(&self) -> bool {
+        self.scales.is_empty()
+    }
+
+    /// Returns the value of a series; none when it has none or is none.
+    pub fn get(&self, series: usize) -> Value {
+        match (self.mantissas.get(series), self.scales.get(series)) {
+            (Some(&mantissa), Some(&scale)) => Value { mantissa, scale },
+            _ => Value::NONE,
+        }
+    }
+
+    /// Sets the value of a series.
+    #[inline]
+    pub fn set(&mut self, series: usize, value: Value) {
+        if let Some(mantissa) = self.mantissas.get_mut(series) {
+            *mantissa = value.mantissa;
+        }
+        if let Some(scale) = self.scales.get_mut(series) {
+            *scale = value.scale;
+        }
+    }
+
+    /// Returns the explicit timestamp of a series, in milliseconds; only series that have the
+    /// flag in their shape, and a value, have one.
+    pub fn time(&self, series: usize) -> Option<i64> {
+        self.times.get(series).copied()
+    }
+
+    /// Sets the explicit timestamp of a series.
+    #[inline]
+    pub fn set_time(&mut self, series: usize, time_ms: i64) {
+        if let Some(time) = self.times.get_mut(series) {
+            *time = time_ms;
+        }
+    }
+
+    /// Iterates over the values.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Value> {
+        let columns = self.mantissas.iter().zip(&self.scales);
+        columns.map(|(&mantissa, &scale)| Value { mantissa, scale })
+    }
+
+    /// Returns the number of series that have a value.
+    pub fn samples(&self) -> usize {
+        self.scales.iter().filter(|&&scale| scale != ABSENT).count()
+    }
+
+    /// Adds the doubles and times to a check value, so that coding that went astray is seen.
+    pub(in crate::wire) fn check(
+        &self,
+        flags: &[u8],
+        check: &mut crc32fast::Hasher,
+        buffer: &mut Vec<u8>,
+    ) {
+        buffer.clear();
+        buffer.reserve((self.mantissas.len() + self.times.len()) * size_of::<u64>());
+        for value in self.iter() {
+            let bits = value.get().map_or(ABSENT_BITS, f64::to_bits);
+            buffer.extend_from_slice(&bits.to_le_bytes());
+        }
+        for ((time, flags), scale) in self.times.iter().zip(flags).zip(&self.scales) {
+            if flags & HAS_TIME != 0 && *scale != ABSENT {
+                buffer.extend_from_slice(&time.to_le_bytes());
+            }
+        }
+        check.update(buffer);
+    }
+}
+
+/// What stands for an absent value in the check: the stale marker, which no body can spell.
+const ABSENT_BITS: u64 = 0x7ff0_0000_0000_0002;
+
+/// What is kept of a series between scrapes: its value at the base, and what was learned of it.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::wire) struct Cell {
+    mantissa: i64,
+    /// The series above whose moves this one repeats.
+    pub(super) source: u32,
+    /// The series above that moved alike last time.
+    pub(super) candidate: u32,
+    /// Since the last fresh scrape, how long residuals were together; for the encoder only.
+    lengths: u16,
+    /// How many there were; for the encoder only.
+    changes: u8,
+    scale: u8,
+    /// Length of the last residual times 4, and two bits of how often it changes.
+    pub(in crate::wire) class: u8,
+}
+
+impl Cell {
+    pub(super) const NO_SOURCE: u32 = u32::MAX;
+
+    pub(in crate::wire) fn new(value: Value, class: u8) -> Self {
+        Self {
+            mantissa: value.mantissa,
+            source: Self::NO_SOURCE,
+            candidate: Self::NO_SOURCE,
+            lengths: 0,
+            changes: 0,
+            scale: value.scale,
+            class,
+        }
+    }
+
+    /// Returns the cell as it is in another shape, where the series above are others.
+    pub(in crate::wire) fn moved(self) -> Self {
+        Self {
+            source: Self::NO_SOURCE,
+            candidate: Self::NO_SOURCE,
+            ..self
+        }
+    }
+
+    #[inline]
+    pub(in crate::wire) fn value(&self) -> Value {
+        Value {
+            mantissa: self.mantissa,
+            scale: self.scale,
+        }
+    }
+
+    #[inline]
+    pub(super) fn set(&mut self, value: Value) {
+        self.mantissa = value.mantissa;
+        self.scale = value.scale;
+    }
+
+    #[inline]
+    pub(super) fn last_length(&self) -> u32 {
+        u32::from(self.class >> 2)
+    }
+
+    /// Learns from a residual that the next scrape follows.
+    #[inline]
+    pub(super) fn adapt(&mut self, residual: i64, is_changed: bool) {
+        let length = if is_changed {
+            length_of(residual).min(63).to_le_bytes()[0]
+        } else {
+            self.class >> 2
+        };
+        self.class = (length << 2) | ((self.class & 1) << 1) | u8::from(is_changed);
+    }
+
+    /// Counts a residual against a base that stays.
+    #[inline]
+    pub(super) fn count(&mut self, residual: i64) {
+        if residual != 0 {
+            self.changes = self.changes.saturating_add(1);
+            let length = u16::from(length_of(residual).to_le_bytes()[0]);
+            self.lengths = self.lengths.saturating_add(length);
+        }
+    }
+
+    /// Returns the class to announce after so many scrapes against one base.
+    pub(in crate::wire) fn counted_class(&self, scrapes: u16) -> u8 {
+        if scrapes == 0 {
+            return self.class;
+        }
+        let changes = u16::from(self.changes);
+        if changes == 0 {
+            return 0;
+        }
+        let mean = (self.lengths / changes).min(63).to_le_bytes()[0];
+        // Parts of 20 at which how often a series changes is told apart.
+        let often = match changes * 20 / scrapes {
+            0..=3 => 0,
+            4..=10 => 1,
+            11..=18 => 2,
+            _ => 3,
+        };
+        (mean << 2) | often
+    }
+}
+
+/// Memory that is used again for each scrape.
+pub(in crate::wire) struct Scratch {
+    /// How far each series of this scrape moved.
+    pub(super) deltas: Vec<i64>,
+    /// The first series that moved so far, by a hash of how far.
+    firsts: Box<[(i64, u32); FIRSTS]>,
+}
+
+/// Distinct moves that are remembered in one scrape.
+const FIRSTS: usize = 256;
+
+/// A multiplier that spreads near numbers: 2^64 divided by the golden ratio.
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+
+impl Scratch {
+    pub(in crate::wire) fn new() -> Self {
+        Self {
+            deltas: Vec::new(),
+            firsts: Box::new([(0, Cell::NO_SOURCE); FIRSTS]),
+        }
+    }
+
+    pub(super) fn begin(&mut self) {
+        self.deltas.clear();
+        self.firsts.fill((0, Cell::NO_SOURCE));
+    }
+
+    #[inline]
+    pub(super) fn delta(&self, series: u32) -> Option<i64> {
+        self.deltas.get(series as usize).copied()
+    }
+
+    /// Returns the series that was the first to move so far, or none and remembers this one.
+    #[inline]
+    pub(super) fn first_with(&mut self, delta: i64, series: u32) -> u32 {
+        let hash = delta.cast_unsigned().wrapping_mul(SPREAD) >> 56;
+        let slot = usize::try_from(hash).unwrap_or(0);
+        match self.firsts.get_mut(slot) {
+            Some((known, first)) if *known == delta && *first != Cell::NO_SOURCE => *first,
+            Some(slot) => {
+                *slot = (delta, series);
+                Cell::NO_SOURCE
+            }
+            None => Cell::NO_SOURCE,
+        }
+    }
+}

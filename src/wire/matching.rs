@@ -1,0 +1,430 @@
+//! The fast path from a body to values: the lines stand where they stood, so that only numbers
+//! are read.
+//!
+//! In: a body and the page that the target exposed last. Out: the values in the page's order, or
+//! what keeps them from being coded by it. Whatever is accepted here reads the same with the
+//! exposition parser: a page's lines come from it, and numbers are read by the same rules.
+//! It must never guess: a line that is neither known nor plain is a [`Misfit`].
+
+use std::fmt;
+
+use super::columns::Column;
+use super::number::{self, ABSENT, Value};
+use super::shape::{Find, Misfit, Page};
+use crate::exposition::parse_seconds;
+use crate::model::Format;
+
+/// What a body has that its page does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Changes {
+    /// Series that are not in the page.
+    pub series: usize,
+    /// Lines of comments that are not in the page.
+    pub comments: usize,
+    /// Series that have explicit timestamps now, or have none any more.
+    pub times: usize,
+}
+
+impl fmt::Display for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            series,
+            comments,
+            times,
+        } = self;
+        write!(
+            f,
+            "{series} new series, {comments} new comments, {times} other timestamps"
+        )
+    }
+}
+
+/// What a body has of its page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Matched {
+    /// Series that have a value.
+    pub samples: usize,
+    /// Lines that did not stand where they stood.
+    pub moved: usize,
+}
+
+/// Reads the values of a body by its page; series that it lacks are absent.
+///
+/// After a [`Misfit`] the column holds nothing of use.
+pub fn match_body(page: &Page, body: &[u8], column: &mut Column) -> Result<Matched, Misfit> {
+    column.clear(page.len(), page.has_times());
+    let mut walk = Walk {
+        page,
+        rest: body,
+        column,
+        expected: 0,
+        has_compared: false,
+        matched: Matched::default(),
+        changes: Changes::default(),
+        has_ended: false,
+    };
+    while !walk.rest.is_empty() {
+        if walk.has_ended || !walk.expected_line()? {
+            walk.other_line()?;
+        }
+    }
+    walk.finish()
+}
+
+struct Walk<'a> {
+    page: &'a Page,
+    rest: &'a [u8],
+    column: &'a mut Column,
+    /// The series whose line should come.
+    expected: usize,
+    /// Whether its lines were compared already: once, so that comments that repeat do not make
+    /// each comparison long.
+    has_compared: bool,
+    matched: Matched,
+    changes: Changes,
+    /// Whether the line that ends an `OpenMetrics` body was seen.
+    has_ended: bool,
+}
+
+impl<'a> Walk<'a> {
+    /// Reads the lines of the next series if they are what comes.
+    #[inline]
+    fn expected_line(&mut self) -> Result<bool, Misfit> {
+        let Some(lines) = self.page.lines(self.expected) else {
+            return Ok(false);
+        };
+        let all = if self.has_compared {
+            None
+        } else {
+            strip(self.rest, lines.all)
+        };
+        self.has_compared = true;
+        let found = all.or_else(|| strip(self.rest, lines.key));
+        let Some(rest) = found else {
+            return Ok(false);
+        };
+        let Some((value, length)) = number::read(rest) else {
+            return Ok(false);
+        };
+        let Some((after, rest)) = rest.get(length..).and_then(<[u8]>::split_first) else {
+            // The last line of a text may lack its line break.
+            return Ok(false);
+        };
+        if *after != b'\n' || lines.has_time {
+            return Ok(false);
+        }
+        self.rest = rest;
+        self.put(self.expected, value)?;
+        Ok(true)
+    }
+
+    #[inline]
+    fn put(&mut self, series: usize, value: Value) -> Result<(), Misfit> {
+        match self.column.scales.get(series) {
+            Some(&ABSENT) => {}
+            _ => return Err(Misfit::Repeated),
+        }
+        self.column.set(series, value);
+        self.expected = series + 1;
+        self.has_compared = false;
+        self.matched.samples += 1;
+        Ok(())
+    }
+
+    /// Reads a line that is not just the next series' and its value.
+    fn other_line(&mut self) -> Result<(), Misfit> {
+        let length = memchr::memchr(b'\n', self.rest);
+        let (line, rest) = match length {
+            Some(length) => (
+                self.rest.get(..length).unwrap_or_default(),
+                self.rest.get(length + 1..).unwrap_or_default(),
+            ),
+            None => (self.rest, <&[u8]>::default()),
+        };
+        self.rest = rest;
+        if self.has_ended {
+            return Err(Misfit::Unreadable);
+        }
+        let is_openmetrics = self.page.format() == Format::OpenMetrics;
+        if is_openmetrics && line == b"# EOF" {
+            self.has_ended = true;
+            return Ok(());
+        }
+        if is_openmetrics && length.is_none() {
+            return Err(Misfit::Unreadable);
+        }
+        let line = if is_openmetrics { line } else { trim(line) };
+        match line.first() {
+            None if is_openmetrics => Err(Misfit::Unreadable),
+            None => Ok(()),
+            Some(b'#') => {
+                self.changes.comments += usize::from(!self.page.has_comment(line));
+                Ok(())
+            }
+            Some(_) => self.series(line),
+        }
+    }
+
+    /// Reads a series' line wherever it stands.
+    fn series(&mut self, line: &'a [u8]) -> Result<(), Misfit> {
+        let (key, rest) = line
+            .split_at_checked(key_length(line))
+            .ok_or(Misfit::Unreadable)?;
+        let expected = self.page.lines(self.expected);
+        let found = if expected.is_some_and(|lines| lines.key.as_bytes() == key) {
+            Some(self.expected)
+        } else {
+            self.matched.moved += 1;
+            self.page.find(key)
+        };
+        let Some(found) = found else {
+            self.changes.series += 1;
+            return Ok(());
+        };
+        let rest = self.blank(rest)?;
+        let (value, length) = number::read(rest).ok_or(Misfit::Unreadable)?;
+        let rest = rest.get(length..).unwrap_or_default();
+        let time = self.time(rest)?;
+        if time.is_some() != self.page.has_time(found) {
+            self.changes.times += 1;
+            return Ok(());
+        }
+        self.put(found, value)?;
+        if let Some(time) = time {
+            self.column.set_time(found, time);
+        }
+        Ok(())
+    }
+
+    /// Steps over what parts two words of a line.
+    fn blank<'r>(&self, rest: &'r [u8]) -> Result<&'r [u8], Misfit> {
+        match self.page.format() {
+            Format::Text => Ok(trim(rest)),
+            Format::OpenMetrics => rest.strip_prefix(b" ").ok_or(Misfit::Unreadable),
+        }
+    }
+
+    /// Reads the timestamp at the end of a line, if there is one.
+    fn time(&self, rest: &[u8]) -> Result<Option<i64>, Misfit> {
+        if rest.is_empty() {
+            return Ok(None);
+        }
+        let word = self.blank(rest)?;
+        match self.page.format() {
+            Format::Text => {
+                let digits = word
+                    .iter()
+                    .position(|byte| !byte.is_ascii_digit())
+                    .unwrap_or(word.len());
+                let (digits, rest) = word.split_at_checked(digits).ok_or(Misfit::Unreadable)?;
+                if !trim(rest).is_empty() {
+                    return Err(Misfit::Unreadable);
+                }
+                if digits.is_empty() {
+                    return Ok(None);
+                }
+                let mut time = 0_i64;
+                for digit in digits {
+                    time = time
+                        .checked_mul(10)
+                        .and_then(|tens| tens.checked_add(i64::from(digit & 0xf)))
+                        .ok_or(Misfit::Unreadable)?;
+                }
+                Ok(Some(time))
+            }
+            Format::OpenMetrics => {
+                if word.contains(&b'#') {
+                    return Err(Misfit::Exemplars);
+                }
+                if word.is_empty() || word.iter().any(|byte| matches!(byte, b' ' | 0)) {
+                    return Err(Misfit::Unreadable);
+                }
+                let time = parse_seconds(word).map_err(|_refused| Misfit::Unreadable)?;
+                Ok(Some(time))
+            }
+        }
+    }
+
+    fn finish(self) -> Result<Matched, Misfit> {
+        if self.changes != Changes::default() {
+            return Err(Misfit::Changed(self.changes));
+        }
+        if self.page.format() == Format::OpenMetrics && !self.has_ended {
+            return Err(Misfit::Unreadable);
+        }
+        Ok(self.matched)
+    }
+}
+
+/// Steps over a series' lines and the space behind them.
+#[inline]
+fn strip<'b>(body: &'b [u8], lines: &str) -> Option<&'b [u8]> {
+    match body.strip_prefix(lines.as_bytes())?.split_first() {
+        Some((b' ', rest)) => Some(rest),
+        _ => None,
+    }
+}
+
+/// Steps over spaces and tabs.
+fn trim(mut line: &[u8]) -> &[u8] {
+    while let Some((b' ' | b'\t', rest)) = line.split_first() {
+        line = rest;
+    }
+    line
+}
+
+/// Returns the length of the name and labels at the front of a line.
+///
+/// They need not be valid: what is looked up with them either is a known text or is not.
+fn key_length(line: &[u8]) -> usize {
+    let name = line
+        .iter()
+        .position(|byte| !matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'_' | b':' | b'0'..=b'9'))
+        .unwrap_or(line.len());
+    let rest = line.get(name..).unwrap_or_default();
+    let labels = trim(rest);
+    if labels.first() != Some(&b'{') {
+        return name;
+    }
+    let start = line.len() - labels.len();
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    for (at, byte) in labels.iter().enumerate() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_quoted => is_escaped = true,
+            b'"' => is_quoted = !is_quoted,
+            b'}' if !is_quoted => return start + at + 1,
+            _ => {}
+        }
+    }
+    line.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::model::Labels;
+    use crate::wire::Shape;
+
+    const BODY: &str = "# HELP a Counts.\n# TYPE a counter\na{x=\"1\"} 1\na{x=\"2\"} 2.5\n\
+                        # TYPE b gauge\nb 3\n# a last word\n";
+
+    fn page(body: &str, format: Format) -> Shape {
+        Shape::build(Arc::new(Labels::default()), body.as_bytes(), format).unwrap()
+    }
+
+    #[track_caller]
+    fn check(body: &str, expected: Result<&[Option<f64>], Misfit>) {
+        let shape = page(BODY, Format::Text);
+        let mut column = Column::default();
+        match match_body(shape.page(), body.as_bytes(), &mut column) {
+            Ok(_) => {
+                let values: Vec<_> = column.iter().map(Value::get).collect();
+                assert_eq!(Ok(&*values), expected, "{body}");
+            }
+            Err(misfit) => assert_eq!(Err(misfit), expected, "{body}"),
+        }
+    }
+
+    fn changed(series: usize, comments: usize, times: usize) -> Misfit {
+        Misfit::Changed(Changes {
+            series,
+            comments,
+            times,
+        })
+    }
+
+    #[test]
+    fn the_same_lines_need_only_their_numbers() {
+        check(BODY, Ok(&[Some(1.0), Some(2.5), Some(3.0)]));
+        let other = BODY.replace(" 2.5", " -1e-3").replace("b 3", "b +Inf");
+        check(&other, Ok(&[Some(1.0), Some(-0.001), Some(f64::INFINITY)]));
+    }
+
+    #[test]
+    fn a_moved_line_is_found() {
+        check(
+            "# TYPE b gauge\nb 3\n# TYPE a counter\na{x=\"2\"} 2\na{x=\"1\"} 1\n",
+            Ok(&[Some(1.0), Some(2.0), Some(3.0)]),
+        );
+    }
+
+    #[test]
+    fn a_missing_series_is_absent() {
+        check("a{x=\"2\"} 2\n", Ok(&[None, Some(2.0), None]));
+        check("", Ok(&[None, None, None]));
+    }
+
+    #[test]
+    fn white_space_is_read_as_the_parser_reads_it() {
+        check(
+            "  a{x=\"1\"}\t1\n\n \t\na{x=\"2\"}  2 \nb 3",
+            Ok(&[Some(1.0), Some(2.0), Some(3.0)]),
+        );
+    }
+
+    #[test]
+    fn what_is_new_is_counted() {
+        check("a{x=\"1\"} 1\na{x=\"3\"} 1\nc 1\n", Err(changed(2, 0, 0)));
+        check("# HELP a Weighs.\na{x=\"1\"} 1\n", Err(changed(0, 1, 0)));
+        check("b 3 1700000000000\n", Err(changed(0, 0, 1)));
+    }
+
+    #[test]
+    fn what_is_not_plain_is_refused() {
+        check("b 3\nb 3\n", Err(Misfit::Repeated));
+        check("b x\n", Err(Misfit::Unreadable));
+        check("b\n", Err(Misfit::Unreadable));
+        check("b 3 x\n", Err(Misfit::Unreadable));
+        check("b 3 1 1\n", Err(Misfit::Unreadable));
+        check("b 3 99999999999999999999\n", Err(Misfit::Unreadable));
+    }
+
+    #[test]
+    fn comments_that_repeat_are_compared_once() {
+        // Compared anew at each line, these would be gigabytes.
+        let comments = "# x\n".repeat(200_000);
+        let shape = page(&format!("{comments}a 1\n"), Format::Text);
+        let mut column = Column::default();
+        let body = format!("{comments}b 1\na 2\n{comments}");
+        let misfit = match_body(shape.page(), body.as_bytes(), &mut column).unwrap_err();
+        assert_eq!(misfit, changed(1, 0, 0));
+    }
+
+    #[test]
+    fn openmetrics_is_read_to_its_letter() {
+        let body = "# TYPE a counter\na_total 1 1.5\nb 2\n# EOF\n";
+        let shape = page(body, Format::OpenMetrics);
+        let mut column = Column::default();
+        let mut read = |body: &str| match_body(shape.page(), body.as_bytes(), &mut column);
+        assert_eq!(read(body).map(|matched| matched.samples), Ok(2));
+        assert_eq!(read("a_total 1 1.5\nb 2\n"), Err(Misfit::Unreadable));
+        assert_eq!(read("b  2\n# EOF\n"), Err(Misfit::Unreadable));
+        assert_eq!(read("\nb 2\n# EOF\n"), Err(Misfit::Unreadable));
+        assert_eq!(read("b 2\n# EOF\nb 2\n"), Err(Misfit::Unreadable));
+        assert_eq!(read("b 2 # {} 1\n# EOF\n"), Err(Misfit::Exemplars));
+        assert_eq!(read("b 2\n# EOF").map(|matched| matched.samples), Ok(1));
+        read(body).unwrap();
+        assert_eq!(
+            (column.time(0), column.get(1).get()),
+            (Some(1500), Some(2.0))
+        );
+    }
+
+    #[test]
+    fn labels_are_parted_from_values_as_the_parser_does() {
+        for key in [
+            "a",
+            "a{}",
+            "a {b=\"c\"}",
+            r#"a{b="}",c="\"}\\"}"#,
+            r#"{"a b",c="d"}"#,
+        ] {
+            let line = format!("{key} 1 2");
+            assert_eq!(key_length(line.as_bytes()), key.len(), "{line}");
+            page(&format!("{key} 1\n"), Format::Text);
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Stored messages, which must read the same for ever.
+//!
+//! `tests/data/wire/v1/lane.bin` is a lane's messages in their order, each after its kind (`s` a
+//! shape message, `f` a frame) and its length (4 bytes, little-endian); `lane.expected` has for
+//! each frame the first half of the SHA-256 of what it says. Both were written once, by this test
+//! with `WIRE_STORE` set, and are never written again: another version gets its own folder.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use prometheus_streams::model::{FailureReason, Format, Labels, Outcome, Record, Scrape};
+use prometheus_streams::wire::{Entry, LaneDecoder, LaneFrame, Role, ShapeId, ShapeStore};
+
+use crate::{Lane, pages};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/wire/v1")
+}
+
+/// Writes a lane with every kind of frame and of record.
+fn write() {
+    let pages = pages::pages();
+    let mut lane = Lane::new();
+    let mut stored = Vec::new();
+    let mut put = |kind: u8, payload: &[u8]| {
+        stored.push(kind);
+        stored.extend_from_slice(&u32::try_from(payload.len()).unwrap().to_le_bytes());
+        stored.extend_from_slice(payload);
+    };
+    let roles = [
+        Role::Key,
+        Role::Link,
+        Role::Link,
+        Role::Leaf,
+        Role::Leaf,
+        Role::Leaf,
+        Role::Leaf,
+        Role::Leaf,
+        Role::Link,
+        Role::Key,
+        Role::Link,
+    ];
+    for (tick, role) in roles.into_iter().enumerate() {
+        let mut scrapes: Vec<_> = pages
+            .iter()
+            .map(|(set, pages)| (pages[tick].time_ms, lane.matched(set, &pages[tick].body)))
+            .collect();
+        let now = 1_700_000_000_000 + i64::try_from(tick).unwrap() * 15_000;
+        scrapes.push((now, lane.matched("odd", odd(tick, now).as_bytes())));
+        for message in lane.messages.drain(..) {
+            put(b's', &message);
+        }
+        let mut frame = lane.encoder.begin(role);
+        for (target, (time_ms, (shape, column))) in (0..).zip(&scrapes) {
+            frame.columns(target, shape, (*time_ms, Duration::from_millis(7)), column);
+        }
+        for outcome in events() {
+            let target = Labels::of_target("job", "instance:1").into();
+            frame.record(&Record::Scrape(Scrape {
+                target,
+                time_ms: now,
+                outcome,
+            }));
+        }
+        put(b'f', &frame.finish().1);
+    }
+    std::fs::write(folder().join("lane.bin"), stored).unwrap();
+}
+
+/// A body with every oddity of values, and with timestamps.
+fn odd(tick: usize, now: i64) -> String {
+    let values = [
+        "NaN",
+        "+Inf",
+        "-Inf",
+        "-0",
+        "1e-320",
+        "0.1",
+        "0.25",
+        "1e300",
+        "12345678901234567890",
+        "0.30000000000000004",
+        "7",
+    ];
+    let mut body = String::from("# HELP odd Oddities.\n");
+    for n in 0..values.len() {
+        let value = values[(n + tick) % values.len()];
+        if !(n + tick).is_multiple_of(5) {
+            writeln!(body, "odd{{n=\"{n}\"}} {value}").unwrap();
+        }
+        if !(n + tick).is_multiple_of(4) {
+            writeln!(
+                body,
+                "late{{n=\"{n}\"}} {n} {}",
+                now - 1000 * (i64::try_from(n % 3).unwrap())
+            )
+            .unwrap();
+        }
+    }
+    body
+}
+
+fn events() -> [Outcome; 3] {
+    let duration = Duration::from_secs(1);
+    [
+        Outcome::Gone,
+        Outcome::Failed {
+            reason: FailureReason::Timeout,
+            duration,
+        },
+        Outcome::Exposed {
+            text: "up 1\n".into(),
+            format: Format::Text,
+            duration,
+        },
+    ]
+}
+
+/// Returns all that a frame says, a line each.
+fn said(frame: &LaneFrame) -> String {
+    let header = &frame.header;
+    let mut said = format!("frame {} {} {}\n", header.epoch, header.number, header.base);
+    for entry in &frame.entries {
+        let scrape = match entry {
+            Entry::Record(record) => {
+                writeln!(said, "record {}", record.time_ms()).unwrap();
+                continue;
+            }
+            Entry::Columns(scrape) => scrape,
+        };
+        let micros = scrape.duration.as_micros();
+        writeln!(said, "scrape {} {} {micros}", scrape.target, scrape.time_ms).unwrap();
+        let page = scrape.shape.page();
+        for (at, (key, value)) in page.keys().zip(scrape.column.iter()).enumerate() {
+            if let Some(value) = value.get() {
+                write!(said, "{key} {:016x}", value.to_bits()).unwrap();
+                if page.has_time(at) {
+                    write!(said, " {}", scrape.column.time(at).unwrap()).unwrap();
+                }
+                said.push('\n');
+            }
+        }
+    }
+    said
+}
+
+#[test]
+fn stored_messages_read_as_they_were_written() {
+    if std::env::var_os("WIRE_STORE").is_some() {
+        write();
+    }
+    let stored = std::fs::read(folder().join("lane.bin")).unwrap();
+    let mut rest = &*stored;
+    let (mut decoder, mut shapes) = (LaneDecoder::default(), ShapeStore::default());
+    let mut digests = String::new();
+    while let Some((kind, behind)) = rest.split_first() {
+        let (length, behind) = behind.split_first_chunk().unwrap();
+        let (payload, behind) = behind.split_at(u32::from_le_bytes(*length) as usize);
+        rest = behind;
+        if *kind == b's' {
+            shapes.read(payload).unwrap();
+        } else {
+            let frame = decoder.decode(payload, &shapes).unwrap();
+            writeln!(digests, "{}", ShapeId::of(said(&frame).as_bytes())).unwrap();
+        }
+    }
+    let expected = folder().join("lane.expected");
+    if std::env::var_os("WIRE_STORE").is_some() {
+        std::fs::write(&expected, &digests).unwrap();
+    }
+    assert_eq!(digests, std::fs::read_to_string(expected).unwrap());
+}
