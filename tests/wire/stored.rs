@@ -171,3 +171,15 @@ fn stored_messages_read_as_they_were_written() {
     }
     assert_eq!(digests, std::fs::read_to_string(expected).unwrap());
 }
+
+#[test]
+fn a_second_reader_written_from_the_description_reads_the_same() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire/decode.py");
+    let mut python = std::process::Command::new("python3");
+    let output = python.arg(script).arg(folder().join("lane.bin")).output();
+    let output = output.expect("python3 runs; `make deps` installs it, and the zstd that it needs");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let expected = std::fs::read_to_string(folder().join("lane.expected")).unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
+}
