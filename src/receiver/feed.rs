@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::batch::Batch;
 use super::dead::DeadLetters;
@@ -66,7 +66,6 @@ pub(super) struct Feed {
     last_sequence: u64,
     delivering: JoinSet<(Batch, Result<(), DeliverError>)>,
     retrying: Vec<(Instant, Batch)>,
-    is_failing: bool,
     refusals: Refusals,
 }
 
@@ -107,7 +106,6 @@ impl Feed {
             last_sequence: 0,
             delivering: JoinSet::new(),
             retrying: Vec::new(),
-            is_failing: false,
         }
     }
 
@@ -343,9 +341,12 @@ impl Feed {
     fn tried(&mut self, mut batch: Batch, result: Result<(), DeliverError>) {
         match result {
             Ok(()) => {
-                if self.is_failing {
-                    info!(sink = self.sink.name(), "the sink takes deliveries again");
-                    self.is_failing = false;
+                let attempts = batch.backoff.attempt();
+                if attempts > 0 {
+                    info!(
+                        sink = self.sink.name(),
+                        attempts, "the sink takes the delivery again"
+                    );
                 }
                 self.done(batch);
             }
@@ -356,20 +357,20 @@ impl Feed {
                     Retry::No => Retry::Yes,
                     retry => retry,
                 };
+                let is_first = batch.backoff.attempt() == 0;
                 let delay = batch.backoff.next(retry);
                 let delay_seconds = delay.as_secs_f64();
                 let (sink, error) = (self.sink.name(), chain(&error));
-                if self.is_failing {
-                    debug!(
-                        sink,
-                        error, delay_seconds, "the sink still cannot take a delivery"
-                    );
-                } else {
+                if is_first {
                     warn!(
                         sink,
                         error, delay_seconds, "the sink cannot take a delivery; its lanes wait"
                     );
-                    self.is_failing = true;
+                } else {
+                    debug!(
+                        sink,
+                        error, delay_seconds, "the sink still cannot take a delivery"
+                    );
                 }
                 self.retrying.push((Instant::now() + delay, batch));
             }
