@@ -124,7 +124,15 @@ impl Feed {
             match event {
                 Event::Arrived(message) => self.arrived(message),
                 Event::Tried(batch, result) => self.tried(batch, result),
-                Event::TryDied => return Ending::Unclean,
+                Event::TryDied => {
+                    // A sink without its feed would fall silent; a supervisor starts us again.
+                    error!(
+                        sink = self.sink.name(),
+                        "a delivery ended by a bug; stopping"
+                    );
+                    stop.cancel();
+                    return Ending::Unclean;
+                }
                 Event::BatchDue => {}
                 Event::ProgressDue => self.tell_progress(),
                 Event::SilenceDue => self.look_for_silence(),
