@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::HeaderMap;
+use async_nats::datetime::DateTime;
 use async_nats::jetstream::AckKind;
 use async_nats::jetstream::consumer::pull::{Config, MessagesErrorKind, Stream as PullStream};
 use async_nats::jetstream::consumer::{AckPolicy, Consumer as PullConsumer, DeliverPolicy};
@@ -59,11 +60,20 @@ const HISTORY_INACTIVE: Duration = Duration::from_secs(30);
 const BACKOFF_MIN: Duration = Duration::from_millis(200);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
+/// A message's place, also in a stream that was deleted and created anew while we ran.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Sequence {
+    /// How many streams of the name there were before, as this consumer has seen.
+    pub generation: u32,
+    /// The sequence that the stream gave it.
+    pub number: u64,
+}
+
 /// One message.
 #[derive(Debug)]
 pub struct Incoming {
     /// Its place in the stream.
-    pub sequence: u64,
+    pub sequence: Sequence,
     /// Its subject.
     pub subject: String,
     /// Its headers.
@@ -79,9 +89,15 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    pub(super) fn new(message: async_nats::Message, info: &Place, phase: Phase) -> Self {
+    pub(super) fn new(
+        message: async_nats::Message,
+        generation: u32,
+        info: &Place,
+        phase: Phase,
+    ) -> Self {
+        let number = info.sequence;
         Self {
-            sequence: info.sequence,
+            sequence: Sequence { generation, number },
             subject: message.subject.to_string(),
             headers: message.headers,
             payload: message.payload,
@@ -196,6 +212,9 @@ pub struct Consumer {
     /// Sequence of the youngest message handed on; 0 before the first.
     last_sequence: u64,
     primed: bool,
+    /// When the stream was created that this is about, and how many there were before.
+    created: Option<DateTime>,
+    generation: u32,
 }
 
 impl Consumer {
@@ -209,6 +228,8 @@ impl Consumer {
             name,
             last_sequence: 0,
             primed: false,
+            created: None,
+            generation: 0,
         }
     }
 
@@ -261,6 +282,7 @@ impl Consumer {
                 what: "find the stream",
                 detail: error.to_string(),
             })?;
+        self.note_stream(stream.cached_info().created);
         let mut consumer = self.durable(&stream).await?;
         let info = consumer
             .info()
@@ -308,7 +330,7 @@ impl Consumer {
                 has_gap = false;
             }
             let (message, acker) = message.split();
-            let mut live = Incoming::new(message, &place, Phase::Live);
+            let mut live = Incoming::new(message, self.generation, &place, Phase::Live);
             live.ack = Some(Ack(Arc::new(acker)));
             self.last_sequence = self.last_sequence.max(sequence);
             if incoming.send(live).await.is_err() {
@@ -316,6 +338,23 @@ impl Consumer {
             }
         }
         Err(ConsumeError::Deleted)
+    }
+
+    /// Begins anew when the stream was: its sequences say nothing about the old one's.
+    ///
+    /// A stream in memory is lost with its server, and whoever is first creates it again.
+    fn note_stream(&mut self, created: DateTime) {
+        let is_another = self.created.is_some_and(|known| known != created);
+        self.created = Some(created);
+        if is_another {
+            warn!(
+                consumer = self.name,
+                "the stream was created anew; reading it from its start"
+            );
+            self.generation += 1;
+            self.last_sequence = 0;
+            self.primed = true;
+        }
     }
 
     async fn pull(&self, consumer: &PullConsumer<Config>) -> Result<PullStream, ConsumeError> {
@@ -458,7 +497,7 @@ impl Consumer {
                 }
                 count += 1;
                 self.last_sequence = self.last_sequence.max(place.sequence);
-                let old = Incoming::new(message.message, &place, phase);
+                let old = Incoming::new(message.message, self.generation, &place, phase);
                 if incoming.send(old).await.is_err() {
                     return Ok(());
                 }

@@ -47,7 +47,7 @@ impl Bus {
         while let Some(message) = messages.next().await {
             let message = message.map_err(|error| failed(error.to_string()))?;
             let place = Place::of(&message).map_err(|error| failed(error.to_string()))?;
-            let next = Incoming::new(message.message, &place, Phase::Live);
+            let next = Incoming::new(message.message, 0, &place, Phase::Live);
             if incoming.send(next).await.is_err() {
                 break;
             }

@@ -24,7 +24,7 @@ mod stream;
 mod subject;
 
 pub use connection::{Bus, BusError};
-pub use consumer::{Ack, Acknowledgement, Consumer, Incoming, Phase, acknowledge};
+pub use consumer::{Ack, Acknowledgement, Consumer, Incoming, Phase, Sequence, acknowledge};
 pub use follow::FollowError;
 pub use publish::PublishError;
 pub use settings::{Auth, Settings, Storage};

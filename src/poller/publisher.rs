@@ -11,7 +11,7 @@ use tracing::{debug, error, info, warn};
 use super::Metrics;
 use super::backlog::Backlog;
 use super::metrics::DropReason;
-use crate::bus::{Bus, Kind, LaneId, Subject};
+use crate::bus::{Bus, Kind, LaneId, PublishError, Subject};
 use crate::retry::{Backoff, Retry, Retryable as _};
 use crate::spool::{Entry, Position};
 
@@ -120,6 +120,12 @@ impl Publisher {
                 error!(%lane, bytes, error = error.to_string(), "cannot publish a frame");
                 self.metrics.dropped(DropReason::TooLarge, frame.scrapes);
                 return;
+            }
+            // A stream in memory is lost with its server; whoever is first creates it again.
+            if error == PublishError::NoStream
+                && let Err(error) = self.bus.ensure_stream().await
+            {
+                debug!(%lane, error = error.to_string(), "the stream is still missing");
             }
             self.metrics.repeated();
             if backoff.attempt() == 0 {

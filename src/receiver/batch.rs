@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::bus::LaneId;
+use crate::bus::{LaneId, Sequence};
 use crate::guard::{AgeLimit, Verdict};
 use crate::model::Scrape;
 use crate::retry::Backoff;
@@ -26,7 +26,7 @@ pub(super) enum Source {
 pub(super) struct Batch {
     pub(super) lanes: Vec<LaneId>,
     /// Messages to acknowledge at the end.
-    pub(super) sequences: Vec<u64>,
+    pub(super) sequences: Vec<Sequence>,
     pub(super) deliveries: Vec<Delivery>,
     /// Where each delivery comes from, in step with `deliveries`.
     sources: Vec<Source>,

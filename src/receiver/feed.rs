@@ -16,7 +16,7 @@ use super::intake::Intake;
 use super::lanes::{Lanes, Message, Work};
 use super::metrics::{Metrics, SinkMetrics};
 use super::refusals::Refusals;
-use crate::bus::{Ack, Acknowledgement, Consumer, Incoming, LaneId, Phase, Subject};
+use crate::bus::{Ack, Acknowledgement, Consumer, Incoming, LaneId, Phase, Sequence, Subject};
 use crate::clock::Clock;
 use crate::guard::{AgeLimit, DropReason};
 use crate::model::Record;
@@ -62,8 +62,8 @@ pub(super) struct Feed {
     lanes: Lanes,
     /// Messages that are not done with, by sequence; without an acknowledgement handle when they
     /// were read straight from the stream.
-    outstanding: HashMap<u64, Option<Ack>>,
-    last_sequence: u64,
+    outstanding: HashMap<Sequence, Option<Ack>>,
+    last_sequence: Sequence,
     delivering: JoinSet<(Batch, Result<(), DeliverError>)>,
     retrying: Vec<(Instant, Batch)>,
     refusals: Refusals,
@@ -103,7 +103,7 @@ impl Feed {
             metrics,
             lanes: Lanes::default(),
             outstanding: HashMap::new(),
-            last_sequence: 0,
+            last_sequence: Sequence::default(),
             delivering: JoinSet::new(),
             retrying: Vec::new(),
         }
@@ -208,7 +208,7 @@ impl Feed {
                 self.lanes.push(&subject.lane, Work::Message(work));
             }
             Err(error) => {
-                let (sequence, payload) = (message.sequence, &message.payload);
+                let (sequence, payload) = (message.sequence.number, &message.payload);
                 let reason = "subject";
                 self.metrics.invalid(reason, "");
                 self.refusals
@@ -328,7 +328,7 @@ impl Feed {
                 let reason = error.reason();
                 self.metrics.invalid(reason, &lane.publisher);
                 self.refusals
-                    .message(&message.subject, sequence, reason, &error, payload);
+                    .message(&message.subject, sequence.number, reason, &error, payload);
                 self.finished(sequence, Acknowledgement::Terminated);
             }
         }
@@ -394,7 +394,7 @@ impl Feed {
                 State::Rejected { reason, detail } => {
                     self.metrics.rejected(reason, delivery.scrape.target.job());
                     let lane = batch.lanes.iter().find(|lane| lane.publisher == *publisher);
-                    let sequence = batch.sequences.first().copied().unwrap_or(0);
+                    let sequence = batch.sequences.first().map_or(0, |first| first.number);
                     self.refusals
                         .scrape(delivery, lane, sequence, reason, detail);
                 }
@@ -410,7 +410,7 @@ impl Feed {
         }
     }
 
-    fn finished(&mut self, sequence: u64, acknowledgement: Acknowledgement) {
+    fn finished(&mut self, sequence: Sequence, acknowledgement: Acknowledgement) {
         let ack = self.outstanding.remove(&sequence).flatten();
         self.acknowledge(ack, acknowledgement);
     }

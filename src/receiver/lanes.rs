@@ -6,7 +6,7 @@ use async_nats::HeaderMap;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::bus::{Kind, LaneId};
+use crate::bus::{Kind, LaneId, Sequence};
 use crate::guard::Known;
 
 /// What waits in a lane.
@@ -21,7 +21,7 @@ pub(super) enum Work {
 /// A message that was not yet decoded.
 #[derive(Debug)]
 pub(super) struct Message {
-    pub(super) sequence: u64,
+    pub(super) sequence: Sequence,
     pub(super) subject: String,
     pub(super) kind: Kind,
     pub(super) headers: Option<HeaderMap>,
@@ -135,7 +135,11 @@ mod tests {
         }
     }
 
-    fn message(sequence: u64) -> Work {
+    fn message(number: u64) -> Work {
+        let sequence = Sequence {
+            generation: 0,
+            number,
+        };
         Work::Message(Message {
             sequence,
             subject: String::new(),
@@ -148,7 +152,7 @@ mod tests {
 
     fn sequence(work: Option<Work>) -> Option<u64> {
         match work {
-            Some(Work::Message(message)) => Some(message.sequence),
+            Some(Work::Message(message)) => Some(message.sequence.number),
             _ => None,
         }
     }

@@ -84,3 +84,50 @@ fn an_existing_stream_is_left_as_it_is() {
         assert_eq!(bus.info().await.unwrap().config, before);
     });
 }
+
+#[test]
+fn a_stream_that_was_lost_with_its_server_is_created_and_read_anew() {
+    run(SCENARIO, async |lab| {
+        let mut nats = NatsServer::start(lab, Version::Packaged).await;
+        let targets = Targets::start(vec![Behavior::Counters(1)]).await;
+        let endpoint = Endpoint::start().await;
+        let mut config = receiver_config(&nats.url());
+        config["receiver_stream"]["storage"] = "memory".into();
+        config["remote_write"] = json!([{"name": "recorder", "url": endpoint.url()}]);
+        let _receiver = Program::receiver(lab, config);
+        let target = SiteTarget::new("one", targets.url(0));
+        let mut config = poller_config("USDC1", &nats.url(), &[target]);
+        config["poller_stream"]["storage"] = "memory".into();
+        let _poller = Program::poller(lab, config);
+        let arrives = async |more: usize| {
+            let count = || endpoint.samples("sim_scrapes_total", "one").len();
+            let goal = count() + more;
+            wait_until(SOON, "scrapes arrive", async || {
+                let count = count();
+                if count >= goal {
+                    Ok(())
+                } else {
+                    Err(format!("{count} of {goal}"))
+                }
+            })
+            .await;
+        };
+        arrives(5).await;
+        nats.stop();
+        nats.restart(lab).await;
+        let before = targets.served(0);
+        arrives(3).await;
+        wait_until(SOON, "what was scraped since arrives", async || {
+            let samples = endpoint.samples("sim_scrapes_total", "one");
+            let last = samples.last().map_or(0.0, |sample| sample.value);
+            #[expect(clippy::cast_precision_loss, reason = "a small count")]
+            let goal = (before + 2) as f64;
+            if last >= goal {
+                Ok(())
+            } else {
+                Err(format!("{last} of {goal}"))
+            }
+        })
+        .await;
+    });
+}
