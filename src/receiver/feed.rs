@@ -412,7 +412,10 @@ impl Feed {
 
     fn finished(&mut self, sequence: Sequence, acknowledgement: Acknowledgement) {
         let ack = self.outstanding.remove(&sequence).flatten();
-        self.acknowledge(ack, acknowledgement);
+        // In a stream that was created anew the same numbers name other messages.
+        if sequence.generation == self.last_sequence.generation {
+            self.acknowledge(ack, acknowledgement);
+        }
     }
 
     fn acknowledge(&self, ack: Option<Ack>, acknowledgement: Acknowledgement) {

@@ -165,6 +165,8 @@ impl Pushgateway {
         let port = free_port();
         let mut command = Command::new("prometheus-pushgateway");
         command.arg(format!("--web.listen-address=127.0.0.1:{port}"));
+        // Debian's would read and write a file of the whole machine.
+        command.arg("--persistence.file=");
         let process = Process::spawn(lab, "pushgateway", &mut command);
         wait_until(START, "the Pushgateway starts", async || {
             get(port, "/-/ready").await
