@@ -7,12 +7,9 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use url::Url;
 
-use super::{AuthError, CONNECT_TIMEOUT, ERROR_BODY_MAX, Settings};
+use super::{AuthError, CONNECT_TIMEOUT, ERROR_BODY_MAX, Settings, USER_AGENT};
 use crate::retry::{Retry, Retryable};
 use crate::tls::{self, TlsError};
-
-/// How we present ourselves to every server.
-const USER_AGENT: &str = concat!("prometheus-streams/", env!("CARGO_PKG_VERSION"));
 
 /// A client for one server: keeps connections, follows no redirect, bounds every answer.
 #[derive(Debug, Clone)]

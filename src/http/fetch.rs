@@ -23,7 +23,7 @@ use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use url::Url;
 
-use super::{Auth, CONNECT_TIMEOUT};
+use super::{Auth, CONNECT_TIMEOUT, USER_AGENT};
 use crate::model::{FailureReason, Secret};
 
 /// Bounds what an idle connection keeps, and the size of an answer's headers.
@@ -39,8 +39,6 @@ const REDIRECTS_MAX: usize = 10;
 const ACCEPT: &str = "application/openmetrics-text;version=1.0.0;q=0.6,\
     application/openmetrics-text;version=0.0.1;q=0.5,\
     text/plain;version=0.0.4;q=0.4,*/*;q=0.3";
-
-const USER_AGENT: &str = concat!("prometheus-streams/", env!("CARGO_PKG_VERSION"));
 
 /// A client that keeps a connection to each target.
 #[derive(Debug, Clone)]

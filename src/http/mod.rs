@@ -83,6 +83,9 @@ pub enum AuthError {
     NotAHeader,
 }
 
+/// How we present ourselves to every server.
+const USER_AGENT: &str = concat!("prometheus-streams/", env!("CARGO_PKG_VERSION"));
+
 /// The answer body of an error is read up to this size; more is not worth a log line.
 pub const ERROR_BODY_MAX: usize = 512;
 

@@ -33,7 +33,7 @@ async fn unreadable(lab: &Lab, version: Version) {
     let list = [SiteTarget::new("healthy", targets.url(0))];
     let _poller = Program::poller(lab, poller_config("USDC1", &nats.url(), &list));
     let bus = Bus::connect(&nats.url()).await;
-    arrive(&endpoint, 2).await;
+    endpoint.receives("healthy", 2, SOON).await;
 
     let frames = bus.messages("prometheus.USDC1.>").await.unwrap();
     let good = &frames[0];
@@ -46,7 +46,7 @@ async fn unreadable(lab: &Lab, version: Version) {
     }
     let count = 2 * bad.len();
     letters(&bus, count).await;
-    arrive(&endpoint, 3).await;
+    endpoint.receives("healthy", 3, SOON).await;
     for site in ["USDC1", "nowhere"] {
         let labels = [("publisher", site)];
         let invalid = receiver
@@ -58,7 +58,7 @@ async fn unreadable(lab: &Lab, version: Version) {
     receiver.terminate();
     receiver.exited(SOON).await;
     receiver.restart(lab);
-    arrive(&endpoint, 3).await;
+    endpoint.receives("healthy", 3, SOON).await;
     letters(&bus, count).await;
     let kept = bus.messages("prometheus.dead.>").await.unwrap();
     let kept = kept
@@ -107,7 +107,7 @@ fn messages_on_foreign_subjects_block_nobody() {
         let targets = Targets::start(vec![Behavior::Counters(3)]).await;
         let list = [SiteTarget::new("healthy", targets.url(0))];
         let _poller = Program::poller(lab, poller_config("USDC1", &nats.url(), &list));
-        arrive(&endpoint, 1).await;
+        endpoint.receives("healthy", 1, SOON).await;
         let bus = Bus::connect(&nats.url()).await;
         for subject in [
             "prometheus.x",
@@ -116,23 +116,8 @@ fn messages_on_foreign_subjects_block_nobody() {
         ] {
             bus.publish(subject, "hello").await;
         }
-        arrive(&endpoint, 3).await;
+        endpoint.receives("healthy", 3, SOON).await;
     });
-}
-
-/// Waits until so many more scrapes have arrived.
-async fn arrive(endpoint: &Endpoint, more: usize) {
-    let count = || endpoint.samples("sim_scrapes_total", "healthy").len();
-    let goal = count() + more;
-    wait_until(SOON, "scrapes go on", async || {
-        let count = count();
-        if count >= goal {
-            Ok(())
-        } else {
-            Err(format!("{count} of {goal}"))
-        }
-    })
-    .await;
 }
 
 /// Waits until exactly so many dead letters are kept.

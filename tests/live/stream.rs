@@ -99,24 +99,11 @@ fn a_stream_that_was_lost_with_its_server_is_created_and_read_anew() {
         let mut config = poller_config("USDC1", &nats.url(), &[target]);
         config["poller_stream"]["storage"] = "memory".into();
         let _poller = Program::poller(lab, config);
-        let arrives = async |more: usize| {
-            let count = || endpoint.samples("sim_scrapes_total", "one").len();
-            let goal = count() + more;
-            wait_until(SOON, "scrapes arrive", async || {
-                let count = count();
-                if count >= goal {
-                    Ok(())
-                } else {
-                    Err(format!("{count} of {goal}"))
-                }
-            })
-            .await;
-        };
-        arrives(5).await;
+        endpoint.receives("one", 5, SOON).await;
         nats.stop();
         nats.restart(lab).await;
         let before = targets.served(0);
-        arrives(3).await;
+        endpoint.receives("one", 3, SOON).await;
         wait_until(SOON, "what was scraped since arrives", async || {
             let samples = endpoint.samples("sim_scrapes_total", "one");
             let last = samples.last().map_or(0.0, |sample| sample.value);

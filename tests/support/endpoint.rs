@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use prometheus_streams::clock::Clock;
 use prost::Message;
@@ -12,9 +13,9 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::Prometheus;
 use super::exposition::Labels;
 use super::http::{Connection, Received, request};
+use super::{Prometheus, wait_until};
 
 /// How the endpoint answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +108,21 @@ impl Endpoint {
     /// Looks at everything that was taken.
     pub(crate) fn look<T>(&self, at: impl FnOnce(&Series) -> T) -> T {
         at(&self.shared.series.lock().unwrap())
+    }
+
+    /// Waits until so many more scrapes of a target have arrived.
+    pub(crate) async fn receives(&self, instance: &str, more: usize, limit: Duration) {
+        let count = || self.samples("sim_scrapes_total", instance).len();
+        let goal = count() + more;
+        wait_until(limit, "scrapes arrive", async || {
+            let count = count();
+            if count >= goal {
+                Ok(())
+            } else {
+                Err(format!("{count} of {goal}"))
+            }
+        })
+        .await;
     }
 
     /// Returns the samples of one series of one target, by the target's `instance`.
