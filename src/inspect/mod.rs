@@ -8,7 +8,7 @@
 use std::fmt::Write as _;
 
 use crate::exposition::{Families, Label, Names, Timestamps, WriteOptions, write_text};
-use crate::model::{Format, Heartbeat, Labels, Outcome, Record, Scrape};
+use crate::model::{Format, Heartbeat, Labels, Outcome, Record, Scrape, Text};
 use crate::wire::{Frame, Header};
 
 /// How to show an exposition.
@@ -60,8 +60,7 @@ fn scrape(scrape: &Scrape, publisher: Option<&str>, style: Style) -> String {
     let time_ms = scrape.time_ms;
     match &scrape.outcome {
         Outcome::Exposed {
-            text,
-            format,
+            body: Text { text, format },
             duration,
         } => {
             let (bytes, seconds) = (text.len(), duration.as_secs_f64());
@@ -155,8 +154,7 @@ mod tests {
     fn exposed(text: &str) -> Record {
         let (text, format) = (text.to_owned().into(), Format::Text);
         scrape(Outcome::Exposed {
-            text,
-            format,
+            body: Text { text, format },
             duration: Duration::from_millis(12),
         })
     }

@@ -9,5 +9,5 @@ mod scrape;
 mod secret;
 
 pub use labels::Labels;
-pub use scrape::{FailureReason, Format, Heartbeat, Outcome, Record, Scrape};
+pub use scrape::{FailureReason, Format, Heartbeat, Outcome, Record, Scrape, Text};
 pub use secret::{Secret, SecretError};

@@ -17,26 +17,35 @@ pub enum Format {
     OpenMetrics,
 }
 
+/// An exposition as text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text {
+    /// The exposition as the target wrote it, content encoding undone.
+    pub text: Bytes,
+    /// How to read it.
+    pub format: Format,
+}
+
 /// One scrape of one target, or what stands in its place.
+///
+/// `B` is what an exposition is held as: its [`Text`], or whatever stands for it elsewhere.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Scrape {
+pub struct Scrape<B = Text> {
     /// The target's labels, `job` and `instance` among them.
     pub target: Arc<Labels>,
     /// Start of the scrape, milliseconds since the Unix epoch, by the poller's clock.
     pub time_ms: i64,
     /// What came of it.
-    pub outcome: Outcome,
+    pub outcome: Outcome<B>,
 }
 
 /// What came of a scrape.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Outcome {
+pub enum Outcome<B = Text> {
     /// The target answered with an exposition that reads without an error.
     Exposed {
-        /// The exposition as the target wrote it, content encoding undone.
-        text: Bytes,
-        /// How to read it.
-        format: Format,
+        /// The exposition.
+        body: B,
         /// From the start of the request to the end of the body.
         duration: Duration,
     },
@@ -137,14 +146,42 @@ pub struct Heartbeat {
 
 /// One entry of a lane.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Record {
+pub enum Record<B = Text> {
     /// A scrape, failed scrape or a target's end.
-    Scrape(Scrape),
+    Scrape(Scrape<B>),
     /// A sign of life.
     Heartbeat(Heartbeat),
 }
 
-impl Record {
+impl<B> Scrape<B> {
+    /// Holds the exposition as something else.
+    pub fn map<C>(self, hold: impl FnOnce(B) -> C) -> Scrape<C> {
+        let outcome = match self.outcome {
+            Outcome::Exposed { body, duration } => Outcome::Exposed {
+                body: hold(body),
+                duration,
+            },
+            Outcome::Failed { reason, duration } => Outcome::Failed { reason, duration },
+            Outcome::Gone => Outcome::Gone,
+            Outcome::Expired => Outcome::Expired,
+        };
+        Scrape {
+            target: self.target,
+            time_ms: self.time_ms,
+            outcome,
+        }
+    }
+}
+
+impl<B> Record<B> {
+    /// Holds the exposition as something else.
+    pub fn map<C>(self, hold: impl FnOnce(B) -> C) -> Record<C> {
+        match self {
+            Self::Scrape(scrape) => Record::Scrape(scrape.map(hold)),
+            Self::Heartbeat(heartbeat) => Record::Heartbeat(heartbeat),
+        }
+    }
+
     /// Returns the record's own time, milliseconds since the Unix epoch.
     pub fn time_ms(&self) -> i64 {
         match self {

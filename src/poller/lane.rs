@@ -204,7 +204,7 @@ enum Event {
 fn text_bytes(record: &Record) -> usize {
     match record {
         Record::Scrape(scrape) => match &scrape.outcome {
-            Outcome::Exposed { text, .. } => text.len(),
+            Outcome::Exposed { body, .. } => body.text.len(),
             Outcome::Failed { .. } | Outcome::Gone | Outcome::Expired => 0,
         },
         Record::Heartbeat(heartbeat) => heartbeat.live.len() * size_of::<u64>(),

@@ -5,9 +5,13 @@ use std::time::Duration;
 
 use crate::bus::{LaneId, Sequence};
 use crate::guard::{AgeLimit, Verdict};
-use crate::model::Scrape;
+use crate::model::Outcome;
 use crate::retry::Backoff;
 use crate::sink::{Batching, DeliverError, Delivery, Sink, State};
+use crate::wire::{Body, Scrape};
+
+/// What a series of an exposition takes as text, about.
+const SERIES_BYTES: usize = 100;
 
 /// Where a delivery comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,7 +105,10 @@ impl Batch {
 
 fn text_bytes(scrape: &Scrape) -> usize {
     match &scrape.outcome {
-        crate::model::Outcome::Exposed { text, .. } => text.len(),
+        Outcome::Exposed { body, .. } => match body {
+            Body::Text(text) => text.text.len(),
+            Body::Columns(columns) => columns.column.len() * SERIES_BYTES,
+        },
         // Stale markers for a whole exposition weigh about as much.
         _ => 1024,
     }

@@ -19,11 +19,11 @@ use super::refusals::Refusals;
 use crate::bus::{Ack, Acknowledgement, Consumer, Incoming, LaneId, Phase, Sequence, Subject};
 use crate::clock::Clock;
 use crate::guard::{AgeLimit, DropReason};
-use crate::model::Record;
 use crate::retry::{Retry, Retryable as _};
 use crate::service::Ending;
 use crate::sink::{Batching, DeliverError, Sink, State};
 use crate::telemetry::chain;
+use crate::wire::Record;
 
 /// Bytes of messages that may wait here; when it is reached nothing more is taken, and the
 /// messages stay in the stream. A frame of a small site has some kilobytes, the largest a megabyte.

@@ -14,8 +14,8 @@ use super::plain::{self, PlainError};
 use crate::bus::{Kind, LaneId, Subject};
 use crate::clock::Clock;
 use crate::guard::{AgeLimit, DropReason, Known, Targets, Verdict};
-use crate::model::{Heartbeat, Outcome, Record, Scrape};
-use crate::wire::{self, DecodeError};
+use crate::model::{Heartbeat, Outcome};
+use crate::wire::{self, Body, DecodeError, Record, Scrape};
 
 /// Why a message cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -80,14 +80,13 @@ impl Intake {
                 if missing > 0 {
                     self.metrics.missing(publisher, missing);
                 }
-                Ok(frame.records)
+                let records = frame.records.into_iter();
+                Ok(records.map(|record| record.map(Body::Text)).collect())
             }
-            Kind::Text => Ok(vec![plain::read(
-                publisher,
-                headers,
-                payload.clone(),
-                stored_ms,
-            )?]),
+            Kind::Text => {
+                let record = plain::read(publisher, headers, payload.clone(), stored_ms)?;
+                Ok(vec![record.map(Body::Text)])
+            }
             Kind::Shape | Kind::Delta => Err(ReadError::Kind),
         }
     }
@@ -222,7 +221,7 @@ mod tests {
 
     use super::super::metrics::Metrics;
     use super::*;
-    use crate::model::{Format, Labels};
+    use crate::model::{Format, Labels, Text};
     use crate::sink::Batching;
 
     const MAX_AGE_MS: i64 = 80_000;
@@ -258,8 +257,10 @@ mod tests {
         fn admit(&mut self, instance: &str, time_ms: i64, stored_ms: i64) -> usize {
             let target = Arc::new(Labels::of_target("node", instance));
             let outcome = Outcome::Exposed {
-                text: Bytes::from_static(b"a 1\n"),
-                format: Format::Text,
+                body: Body::Text(Text {
+                    text: Bytes::from_static(b"a 1\n"),
+                    format: Format::Text,
+                }),
                 duration: Duration::ZERO,
             };
             self.admit_record(
@@ -273,13 +274,13 @@ mod tests {
             .len()
         }
 
-        fn admit_record(&mut self, record: Record, stored_ms: i64) -> Vec<Outcome> {
+        fn admit_record(&mut self, record: Record, stored_ms: i64) -> Vec<Outcome<()>> {
             let mut batch = batch();
             self.intake.admit(&self.lane, record, stored_ms, &mut batch);
             batch
                 .deliveries
                 .iter()
-                .map(|delivery| delivery.scrape.outcome.clone())
+                .map(|delivery| delivery.scrape.as_ref().clone().map(|_body| ()).outcome)
                 .collect()
         }
 

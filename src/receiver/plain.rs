@@ -7,7 +7,7 @@ use async_nats::HeaderMap;
 use bytes::Bytes;
 
 use crate::exposition;
-use crate::model::{Labels, Outcome, Record, Scrape};
+use crate::model::{Labels, Outcome, Record, Scrape, Text};
 
 /// Names the job; required.
 const HEADER_JOB: &str = "Prometheus-Job";
@@ -62,8 +62,7 @@ pub(super) fn read(
     exposition::check(&text, format).map_err(PlainError::Syntax)?;
     let target = Arc::new(Labels::of_target(job, instance));
     let outcome = Outcome::Exposed {
-        text,
-        format,
+        body: Text { text, format },
         duration: Duration::ZERO,
     };
     Ok(Record::Scrape(Scrape {

@@ -113,7 +113,7 @@ impl Refusals {
             base: 1,
         };
         let (hash, time_ms) = (target.stable_hash(), delivery.scrape.time_ms);
-        let scrape = delivery.scrape.as_ref().clone();
+        let scrape = delivery.scrape.as_ref().clone().map(|body| body.to_text());
         let payload = wire::encode(&header, &[Record::Scrape(scrape)]);
         self.dead_letters.put(DeadLetter {
             address: Subject {

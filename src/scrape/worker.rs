@@ -11,7 +11,7 @@ use super::{Metrics, Settings, Target, schedule};
 use crate::clock::Clock;
 use crate::exposition::{self, SyntaxError};
 use crate::http::{FetchError, Fetcher, Fetching};
-use crate::model::{Outcome, Record, Scrape};
+use crate::model::{Outcome, Record, Scrape, Text};
 use crate::telemetry::chain;
 use crate::tls::{self, TlsError};
 
@@ -133,8 +133,10 @@ impl Worker {
         let summary = exposition::check(&fetched.body, format)?;
         Ok((
             Outcome::Exposed {
-                text: fetched.body,
-                format,
+                body: Text {
+                    text: fetched.body,
+                    format,
+                },
                 duration,
             },
             summary.samples,
@@ -143,7 +145,7 @@ impl Worker {
 
     fn succeeded(&mut self, outcome: &Outcome, samples: usize, duration: Duration) {
         let bytes = match outcome {
-            Outcome::Exposed { text, .. } => text.len(),
+            Outcome::Exposed { body, .. } => body.text.len(),
             Outcome::Failed { .. } | Outcome::Gone | Outcome::Expired => 0,
         };
         self.metrics

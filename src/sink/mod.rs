@@ -16,8 +16,9 @@ mod targets;
 use std::sync::Arc;
 
 use crate::http::ClientError;
-use crate::model::{Labels, Scrape};
+use crate::model::Labels;
 use crate::retry::{Retry, Retryable};
+use crate::wire::Scrape;
 
 /// A place to deliver to.
 #[derive(Debug)]

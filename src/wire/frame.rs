@@ -71,6 +71,9 @@ pub enum DecodeError {
     /// It has value columns, and no lane's state is at hand.
     #[error("frame has value columns")]
     Columns,
+    /// It has a part of a scrape, and no lane's state is at hand.
+    #[error("frame has a part of a scrape")]
+    Parts,
     /// Its base is not what was decoded last.
     #[error("frame's base is number {wanted} of epoch {epoch}, which is not the state of the lane")]
     NoBase {
@@ -130,7 +133,11 @@ impl DecodeError {
             Self::Check => "check",
             Self::Values => "desync",
             Self::TooLarge => "too_large",
-            Self::Delta | Self::Columns | Self::NoBase { .. } | Self::UnknownTarget(_) => "no_base",
+            Self::Delta
+            | Self::Columns
+            | Self::Parts
+            | Self::NoBase { .. }
+            | Self::UnknownTarget(_) => "no_base",
             Self::Behind(_) => "behind",
             Self::UnknownShape(_) => "unknown_shape",
             Self::Flags(_)
@@ -336,6 +343,10 @@ fn read_records(
     let mut records = Vec::with_capacity(count);
     for _ in 0..count {
         let start = record::read_start(&mut reader, base_ms)?;
+        let (part, start) = record::read_part(&mut reader, start, base_ms)?;
+        if part.is_some() {
+            return Err(DecodeError::Parts);
+        }
         records.push(record::read(&mut reader, start, &mut texts)?);
     }
     match reader.remaining() + texts.len() {

@@ -33,6 +33,69 @@ pub use shape::{
     TEXT_MAX,
 };
 
+use std::sync::Arc;
+
+use crate::model::{self, Text};
+
+/// What a frame carries of an exposition.
+#[derive(Debug, Clone)]
+pub enum Body {
+    /// Its text.
+    Text(Text),
+    /// Its values.
+    Columns(Columns),
+}
+
+/// An exposition as values of a shape.
+#[derive(Debug, Clone)]
+pub struct Columns {
+    /// Its series.
+    pub shape: Arc<Shape>,
+    /// Their values.
+    pub column: Column,
+}
+
+/// A scrape as a lane carries it.
+pub type Scrape = model::Scrape<Body>;
+
+/// A record as a lane carries it.
+pub type Record = model::Record<Body>;
+
+impl Body {
+    /// Returns the exposition as text; that of columns is written anew.
+    pub fn to_text(&self) -> Text {
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::Columns(Columns { shape, column }) => {
+                let page = shape.page();
+                let mut text = Vec::with_capacity(page.text().len() + page.len() * VALUE_BYTES);
+                shape.write_text(column, &mut text);
+                Text {
+                    text: text.into(),
+                    format: page.format(),
+                }
+            }
+        }
+    }
+}
+
+/// What a value takes as text, about.
+const VALUE_BYTES: usize = 12;
+
+/// The place of a record among those that a scrape was split into because it is too large for
+/// one message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// From 0.
+    pub index: u32,
+    /// How many there are; at most [`PARTS_MAX`].
+    pub count: u32,
+}
+
+/// A scrape is split into no more parts than this: with the smallest `max_payload` in use, 64 KiB,
+/// that is as much as a frame may hold.
+pub const PARTS_MAX: u32 = 1024;
+
 /// The version that is written, and the only one that is read.
 pub const VERSION: u8 = 1;
 

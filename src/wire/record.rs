@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::cursor::{Reader, put_length, put_string, put_varint, put_zigzag};
-use super::{DecodeError, LABELS_MAX};
-use crate::model::{FailureReason, Format, Heartbeat, Labels, Outcome, Record, Scrape};
+use super::{DecodeError, LABELS_MAX, PARTS_MAX, Part};
+use crate::model::{FailureReason, Format, Heartbeat, Labels, Outcome, Record, Scrape, Text};
 
 const RAW: u8 = 1;
 const FAILED: u8 = 2;
@@ -15,6 +15,8 @@ const GONE: u8 = 3;
 const HEARTBEAT: u8 = 4;
 /// A scrape by its shape; it is read and written where the lane's state is.
 pub(super) const COLUMNS: u8 = 5;
+/// Says that the next record is a part of a scrape.
+const PART: u8 = 6;
 
 /// No record is shorter than this: kind, time, an empty target.
 pub(super) const RECORD_MIN: usize = 3;
@@ -31,8 +33,7 @@ pub(super) fn write(record: &Record, base_ms: i64, out: &mut Vec<u8>, texts: &mu
             target, outcome, ..
         }) => match outcome {
             Outcome::Exposed {
-                text,
-                format,
+                body: Text { text, format },
                 duration,
             } => {
                 start(out, RAW);
@@ -71,6 +72,36 @@ pub(super) fn write(record: &Record, base_ms: i64, out: &mut Vec<u8>, texts: &mu
     }
 }
 
+/// Writes that the next record is a part.
+pub(super) fn write_part(part: Part, out: &mut Vec<u8>) {
+    out.push(PART);
+    put_zigzag(out, 0);
+    put_varint(out, u64::from(part.index));
+    put_varint(out, u64::from(part.count));
+}
+
+/// Reads that a record is a part, if it says so, and then the start of the record itself.
+pub(super) fn read_part(
+    reader: &mut Reader<'_>,
+    (kind, time_ms): (u8, i64),
+    base_ms: i64,
+) -> Result<(Option<Part>, (u8, i64)), DecodeError> {
+    if kind != PART {
+        return Ok((None, (kind, time_ms)));
+    }
+    let mut number = || u32::try_from(reader.varint()?).map_err(|_too_large| DecodeError::Number);
+    let (index, count) = (number()?, number()?);
+    let start = read_start(reader, base_ms)?;
+    if time_ms != base_ms
+        || index >= count
+        || count > PARTS_MAX
+        || !matches!(start.0, RAW | COLUMNS)
+    {
+        return Err(DecodeError::Number);
+    }
+    Ok((Some(Part { index, count }), start))
+}
+
 /// Reads what every record begins with: its kind and its time.
 pub(super) fn read_start(reader: &mut Reader<'_>, base_ms: i64) -> Result<(u8, i64), DecodeError> {
     let kind = reader.byte()?;
@@ -107,9 +138,9 @@ pub(super) fn read(
             let duration = Duration::from_micros(reader.varint()?);
             let format = format_of_code(reader.byte()?)?;
             let length = reader.length(texts.len())?;
+            let text = texts.split_to(length);
             Outcome::Exposed {
-                text: texts.split_to(length),
-                format,
+                body: Text { text, format },
                 duration,
             }
         }

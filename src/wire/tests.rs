@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::cursor::{put_length, put_varint, put_zigzag};
 use super::{DECODED_MAX, DecodeError, Frame, Header, decode, encode};
-use crate::model::{FailureReason, Format, Heartbeat, Labels, Outcome, Record, Scrape};
+use crate::model::{FailureReason, Format, Heartbeat, Labels, Outcome, Record, Scrape, Text};
 
 const KEY: Header = Header {
     epoch: 1_700_000_000_000,
@@ -31,8 +31,10 @@ fn exposed(time_ms: i64, text: &str) -> Record {
     scrape(
         time_ms,
         Outcome::Exposed {
-            text,
-            format: Format::Text,
+            body: Text {
+                text,
+                format: Format::Text,
+            },
             duration,
         },
     )
@@ -212,11 +214,13 @@ fn any_record() -> impl Strategy<Value = Record> {
     let outcome = prop_oneof![
         (".{0,200}", any::<bool>(), 0_u64..1 << 40).prop_map(|(text, open, micros)| {
             Outcome::Exposed {
-                text: text.into(),
-                format: if open {
-                    Format::OpenMetrics
-                } else {
-                    Format::Text
+                body: Text {
+                    text: text.into(),
+                    format: if open {
+                        Format::OpenMetrics
+                    } else {
+                        Format::Text
+                    },
                 },
                 duration: Duration::from_micros(micros),
             }

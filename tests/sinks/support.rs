@@ -10,8 +10,9 @@ use http::{HeaderMap, Method};
 use prometheus_streams::clock::Clock;
 use prometheus_streams::exposition::{Entry, Parser};
 use prometheus_streams::http::{Client, Settings};
-use prometheus_streams::model::{FailureReason, Format, Labels, Outcome, Scrape};
+use prometheus_streams::model::{FailureReason, Format, Labels, Outcome, Text};
 use prometheus_streams::sink::{Delivery, State, pushgateway, remote_write};
+use prometheus_streams::wire::{Body, Scrape};
 use tempfile::TempDir;
 use url::Url;
 
@@ -246,7 +247,7 @@ pub(crate) fn endpoint_settings(url: Url) -> remote_write::Settings {
     }
 }
 
-pub(crate) fn delivery(instance: &str, time_ms: i64, outcome: Outcome) -> Delivery {
+pub(crate) fn delivery(instance: &str, time_ms: i64, outcome: Outcome<Body>) -> Delivery {
     let target = Arc::new(Labels::of_target("job/1", instance));
     Delivery {
         publisher: Arc::from("site"),
@@ -262,8 +263,10 @@ pub(crate) fn delivery(instance: &str, time_ms: i64, outcome: Outcome) -> Delive
 /// A scrape that brought `text`.
 pub(crate) fn exposed(instance: &str, time_ms: i64, text: &str) -> Delivery {
     let outcome = Outcome::Exposed {
-        text: text.to_owned().into(),
-        format: Format::Text,
+        body: Body::Text(Text {
+            text: text.to_owned().into(),
+            format: Format::Text,
+        }),
         duration: Duration::from_millis(250),
     };
     delivery(instance, time_ms, outcome)

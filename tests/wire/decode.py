@@ -377,6 +377,9 @@ class Lane:
         reader = Reader(sections[1])
         for _ in range(reader.varint()):
             kind, time = reader.byte(), now + reader.zigzag()
+            if kind == 6:
+                reader.varint(), reader.varint()
+                kind, time = reader.byte(), now + reader.zigzag()
             if kind == 5:
                 crc = self.read_columns(reader, coder, time, (flags, crc), said)
                 continue

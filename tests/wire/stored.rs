@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use prometheus_streams::model::{FailureReason, Format, Labels, Outcome, Record, Scrape};
+use prometheus_streams::model::{FailureReason, Format, Labels, Outcome, Record, Scrape, Text};
 use prometheus_streams::wire::{Entry, LaneDecoder, LaneFrame, Role, ShapeId, ShapeStore};
 
 use crate::{Lane, pages};
@@ -110,8 +110,10 @@ fn events() -> [Outcome; 3] {
             duration,
         },
         Outcome::Exposed {
-            text: "up 1\n".into(),
-            format: Format::Text,
+            body: Text {
+                text: "up 1\n".into(),
+                format: Format::Text,
+            },
             duration,
         },
     ]
@@ -128,6 +130,7 @@ fn said(frame: &LaneFrame) -> String {
                 continue;
             }
             Entry::Columns(scrape) => scrape,
+            Entry::Part(_) => unreachable!("there were none when it was stored"),
         };
         let micros = scrape.duration.as_micros();
         writeln!(said, "scrape {} {} {micros}", scrape.target, scrape.time_ms).unwrap();

@@ -29,7 +29,8 @@ use super::targets::{TARGETS_MAX, Targets};
 use super::{Batching, DeliverError, Delivery, State, TargetKey};
 use crate::clock::Clock;
 use crate::http::{self, Client, ClientError, ERROR_BODY_MAX};
-use crate::model::{Format, Labels, Outcome, Scrape};
+use crate::model::{Format, Labels, Outcome, Text};
+use crate::wire::Scrape;
 use answer::{Request, classify};
 
 /// A Pushgateway and how to push to it.
@@ -193,7 +194,10 @@ impl Pushgateway {
         let publisher = self.settings.publisher_label.then_some(&*key.publisher);
         let labels = TargetLabels::new(&scrape.target, publisher, &none);
         match &scrape.outcome {
-            Outcome::Exposed { text, format, .. } => self.push(key, text, *format, &labels).await,
+            Outcome::Exposed { body, .. } => {
+                let Text { text, format } = body.to_text();
+                self.push(key, &text, format, &labels).await
+            }
             Outcome::Failed { .. } | Outcome::Gone | Outcome::Expired => {
                 self.delete(key, &labels).await
             }

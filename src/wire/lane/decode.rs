@@ -13,7 +13,7 @@ use crate::wire::cursor::Reader;
 use crate::wire::frame::{Header, Place, Sections, open};
 use crate::wire::range::Decoder;
 use crate::wire::record;
-use crate::wire::{Shape, ShapeId, ShapeStore};
+use crate::wire::{Part, Shape, ShapeId, ShapeStore};
 
 /// A frame and what it carries.
 #[derive(Debug)]
@@ -31,6 +31,8 @@ pub enum Entry {
     Record(Record),
     /// A scrape by its shape.
     Columns(ColumnScrape),
+    /// The next entry is a part of a scrape.
+    Part(Part),
 }
 
 /// A scrape as values of a shape.
@@ -201,6 +203,8 @@ impl<'a> Reading<'a> {
         let mut entries = Vec::with_capacity(count);
         for _ in 0..count {
             let start = record::read_start(&mut reader, self.place.base_ms)?;
+            let (part, start) = record::read_part(&mut reader, start, self.place.base_ms)?;
+            entries.extend(part.map(Entry::Part));
             entries.push(if start.0 == record::COLUMNS {
                 Entry::Columns(self.columns(&mut reader, start.1)?)
             } else {

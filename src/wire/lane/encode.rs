@@ -7,13 +7,13 @@ use std::time::Duration;
 use super::target::Target;
 use super::{FRAME_WORK_MAX, NAMES_SHAPE, work_of};
 use crate::model::Record;
-use crate::wire::DECODED_MAX;
 use crate::wire::columns::{Column, Mode, Model, Scratch};
 use crate::wire::cursor::{put_length, put_varint, put_zigzag};
 use crate::wire::frame::{Header, Parts, Place, seal};
 use crate::wire::range::Encoder;
 use crate::wire::record;
 use crate::wire::shape::Shape;
+use crate::wire::{DECODED_MAX, Part};
 
 /// What a frame is for those behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,6 +163,11 @@ impl FrameWriter<'_> {
         const SERIES_BYTES_MAX: usize = 48;
         let bytes = self.len() + shape.page().len() * SERIES_BYTES_MAX;
         self.work + work_of(shape.page()) <= FRAME_WORK_MAX && bytes <= DECODED_MAX
+    }
+
+    /// Says that the record that is added next is a part of a scrape.
+    pub fn part(&mut self, part: Part) {
+        record::write_part(part, &mut self.parts.records);
     }
 
     /// Adds a record that stands for itself.

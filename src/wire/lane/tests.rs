@@ -7,8 +7,10 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::{ColumnScrape, Entry, LaneDecoder, LaneEncoder, LaneFrame, Role};
-use crate::model::{Format, Labels, Outcome, Record, Scrape};
-use crate::wire::{Column, DecodeError, Header, Shape, ShapeStore, Value, match_body};
+use crate::model::{Format, Labels, Outcome, Record, Scrape, Text};
+use crate::wire::{
+    Column, DecodeError, Header, PARTS_MAX, Part, Shape, ShapeStore, Value, match_body,
+};
 
 const EPOCH: u64 = 1_700_000_000_000;
 const TOOK: Duration = Duration::from_micros(1234);
@@ -311,8 +313,10 @@ fn columns_raw_texts_and_events_share_a_frame() {
         })
     };
     let raw = event(Outcome::Exposed {
-        text: "up 1\n".into(),
-        format: Format::Text,
+        body: Text {
+            text: "up 1\n".into(),
+            format: Format::Text,
+        },
         duration: TOOK,
     });
     let gone = event(Outcome::Gone);
@@ -351,6 +355,46 @@ fn columns_raw_texts_and_events_share_a_frame() {
         crate::wire::decode(&payload).unwrap_err(),
         DecodeError::Columns
     );
+}
+
+#[test]
+fn a_part_says_which_it_is() {
+    let part = |index, count| Part { index, count };
+    let written = |parts: &[Part], gone: bool| {
+        let mut lane = Lane::new();
+        let shape = lane.shape(&body(&[1.0]));
+        let mut frame = lane.encoder.begin(Role::Key);
+        for (at, part) in (0..).zip(parts) {
+            frame.columns(9, &shape, (5, TOOK), &all(&[1.0]));
+            frame.part(*part);
+            if gone {
+                frame.record(&Record::Scrape(Scrape {
+                    target: Arc::default(),
+                    time_ms: 1,
+                    outcome: Outcome::Gone,
+                }));
+            } else {
+                frame.columns(at, &shape, (7, TOOK), &all(&[2.0]));
+            }
+        }
+        let payload = frame.finish().1;
+        lane.decode(&payload)
+    };
+    let frame = written(&[part(0, 2), part(1, 2)], false).unwrap();
+    let parts: Vec<_> = frame
+        .entries
+        .iter()
+        .filter_map(|entry| match entry {
+            Entry::Part(part) => Some(*part),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(parts, [part(0, 2), part(1, 2)]);
+    assert_eq!(frame.entries.len(), 6);
+    let refused = |part, gone| written(&[part], gone).unwrap_err();
+    assert_eq!(refused(part(2, 2), false), DecodeError::Number);
+    assert_eq!(refused(part(0, PARTS_MAX + 1), false), DecodeError::Number);
+    assert_eq!(refused(part(0, 1), true), DecodeError::Number);
 }
 
 #[test]

@@ -7,9 +7,10 @@ use std::time::Duration;
 use super::proto;
 use super::series::{Scratch, SeriesHasher, SeriesSet, TooLarge, Walk};
 use crate::exposition::{Entry, Parser, SyntaxError};
-use crate::model::{Format, Labels, Outcome, Scrape};
+use crate::model::{Format, Labels, Outcome, Text};
 use crate::sink::labels::TargetLabels;
 use crate::sink::removed::Removals;
+use crate::wire::Scrape;
 
 /// The value that ends a series: one NaN among many, by its bits.
 const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
@@ -129,14 +130,11 @@ impl Encoder {
         out.timed.clear();
         let mut removals = Removals::default();
         let after = match &scrape.outcome {
-            Outcome::Exposed {
-                text,
-                format,
-                duration,
-            } => {
+            Outcome::Exposed { body, duration } => {
+                let Text { text, format } = body.to_text();
                 let exposed = Exposed {
-                    text,
-                    format: *format,
+                    text: &text,
+                    format,
                     duration: *duration,
                     scrape,
                 };

@@ -5,6 +5,7 @@ use prost::Message as _;
 use super::*;
 use crate::model::FailureReason;
 use crate::sink::remote_write::proto::tests::WriteRequest;
+use crate::wire::Body;
 
 /// Writes one target's scrapes one after the other.
 struct Target {
@@ -29,7 +30,7 @@ impl Target {
     }
 
     /// Writes what came of the next scrape; a second passes between two of them.
-    fn put(&mut self, outcome: Outcome) -> String {
+    fn put(&mut self, outcome: Outcome<Body>) -> String {
         let scrape = Scrape {
             target: Arc::new(Labels::of_target("j", "i")),
             time_ms: self.time_ms,
@@ -54,8 +55,10 @@ impl Target {
 
     fn expose(&mut self, text: &str) -> String {
         self.put(Outcome::Exposed {
-            text: text.to_owned().into(),
-            format: Format::Text,
+            body: Body::Text(Text {
+                text: text.to_owned().into(),
+                format: Format::Text,
+            }),
             duration: Duration::from_millis(250),
         })
     }
@@ -249,8 +252,10 @@ fn what_cannot_be_read_writes_nothing() {
         target: Arc::new(Labels::of_target("j", "i")),
         time_ms: 0,
         outcome: Outcome::Exposed {
-            text: "a 1\n<html>\n".into(),
-            format: Format::Text,
+            body: Body::Text(Text {
+                text: "a 1\n<html>\n".into(),
+                format: Format::Text,
+            }),
             duration: Duration::ZERO,
         },
     };
