@@ -346,16 +346,7 @@ impl<'a> Parser<'a> {
         if !self.scan.rest().starts_with(b" # {") {
             timestamp_ms = self.spaced_timestamp()?;
         }
-        let mut exemplar = None;
-        if self.scan.eat_all(b" # {") {
-            self.exemplar_labels.clear();
-            self.exemplar_labels
-                .read(&mut self.scan, Owner::Exemplar, self.format)?;
-            exemplar = Some(ExemplarEnd {
-                value: self.spaced_value()?,
-                timestamp_ms: self.spaced_timestamp()?,
-            });
-        }
+        let exemplar = self.exemplar()?;
         if !self.scan.line_break() {
             return Err(self.scan.fault(match self.scan.peek() {
                 None => Reason::MissingEof,
@@ -368,6 +359,20 @@ impl<'a> Parser<'a> {
             timestamp_ms,
             exemplar,
         })
+    }
+
+    /// Reads an exemplar if there is one.
+    fn exemplar(&mut self) -> Result<Option<ExemplarEnd>, Fault> {
+        if !self.scan.eat_all(b" # {") {
+            return Ok(None);
+        }
+        self.exemplar_labels.clear();
+        self.exemplar_labels
+            .read(&mut self.scan, Owner::Exemplar, self.format)?;
+        Ok(Some(ExemplarEnd {
+            value: self.spaced_value()?,
+            timestamp_ms: self.spaced_timestamp()?,
+        }))
     }
 
     /// Reads a space and a value.
@@ -395,6 +400,12 @@ impl<'a> Parser<'a> {
                 .map_err(|reason| Fault { at, reason }),
         }
     }
+}
+
+/// Tells whether this is an exemplar as it stands behind a sample, from the space on, and no more.
+pub(crate) fn is_exemplar(text: &[u8]) -> bool {
+    let mut parser = Parser::new(text, Format::OpenMetrics);
+    matches!(parser.exemplar(), Ok(Some(_))) && parser.scan.peek().is_none()
 }
 
 fn openmetrics_word<'a>(scan: &mut Scan<'a>) -> &'a [u8] {

@@ -8,10 +8,10 @@
 
 use std::fmt;
 
-use super::columns::Column;
+use super::columns::{Column, Exemplar};
 use super::number::{self, ABSENT, Value};
 use super::shape::{Find, Misfit, Page};
-use crate::exposition::parse_seconds;
+use crate::exposition::{is_exemplar, parse_seconds};
 use crate::model::Format;
 
 /// What a body has that its page does not.
@@ -184,6 +184,7 @@ impl<'a> Walk<'a> {
         let rest = self.blank(rest)?;
         let (value, length) = number::read(rest).ok_or(Misfit::Unreadable)?;
         let rest = rest.get(length..).unwrap_or_default();
+        let (rest, exemplar) = split_exemplar(self.page.format(), rest)?;
         let time = self.time(rest)?;
         if time.is_some() != self.page.has_time(found) {
             self.changes.times += 1;
@@ -192,6 +193,12 @@ impl<'a> Walk<'a> {
         self.put(found, value)?;
         if let Some(time) = time {
             self.column.set_time(found, time);
+        }
+        if let Some(text) = exemplar {
+            self.column.exemplars.push(Exemplar {
+                series: u32::try_from(found).map_err(|_too_large| Misfit::TooLarge)?,
+                text: text.into(),
+            });
         }
         Ok(())
     }
@@ -233,9 +240,6 @@ impl<'a> Walk<'a> {
                 Ok(Some(time))
             }
             Format::OpenMetrics => {
-                if word.contains(&b'#') {
-                    return Err(Misfit::Exemplars);
-                }
                 if word.is_empty() || word.iter().any(|byte| matches!(byte, b' ' | 0)) {
                     return Err(Misfit::Unreadable);
                 }
@@ -246,6 +250,10 @@ impl<'a> Walk<'a> {
     }
 
     fn finish(self) -> Result<Matched, Misfit> {
+        // Lines may have moved.
+        self.column
+            .exemplars
+            .sort_unstable_by_key(|exemplar| exemplar.series);
         if self.changes != Changes::default() {
             return Err(Misfit::Changed(self.changes));
         }
@@ -254,6 +262,25 @@ impl<'a> Walk<'a> {
         }
         Ok(self.matched)
     }
+}
+
+/// Parts an exemplar, which only `OpenMetrics` has, from the rest of a sample's line.
+///
+/// Neither value nor timestamp can hold what it begins with.
+fn split_exemplar(format: Format, rest: &[u8]) -> Result<(&[u8], Option<&str>), Misfit> {
+    const START: &[u8] = b" # {";
+    let at = match format {
+        Format::Text => None,
+        Format::OpenMetrics => memchr::memmem::find(rest, START),
+    };
+    let Some((rest, exemplar)) = at.and_then(|at| rest.split_at_checked(at)) else {
+        return Ok((rest, None));
+    };
+    if !is_exemplar(exemplar) {
+        return Err(Misfit::Unreadable);
+    }
+    let text = std::str::from_utf8(exemplar).map_err(|_invalid| Misfit::Unreadable)?;
+    Ok((rest, text.strip_prefix(" # ")))
 }
 
 /// Steps over a series' lines and the space behind them.
@@ -404,7 +431,9 @@ mod tests {
         assert_eq!(read("b  2\n# EOF\n"), Err(Misfit::Unreadable));
         assert_eq!(read("\nb 2\n# EOF\n"), Err(Misfit::Unreadable));
         assert_eq!(read("b 2\n# EOF\nb 2\n"), Err(Misfit::Unreadable));
-        assert_eq!(read("b 2 # {} 1\n# EOF\n"), Err(Misfit::Exemplars));
+        assert_eq!(read("b 2 # {} x\n# EOF\n"), Err(Misfit::Unreadable));
+        assert_eq!(read("b 2 # {a=b} 1\n# EOF\n"), Err(Misfit::Unreadable));
+        assert_eq!(read("b 2 # {} 1 \n# EOF\n"), Err(Misfit::Unreadable));
         assert_eq!(read("b 2\n# EOF").map(|matched| matched.samples), Ok(1));
         read(body).unwrap();
         assert_eq!(

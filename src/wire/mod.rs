@@ -21,7 +21,7 @@ mod range;
 mod record;
 mod shape;
 
-pub use columns::Column;
+pub use columns::{Column, Exemplar, NativeHistogram};
 pub use frame::{DecodeError, Frame, Header, decode, encode};
 pub use lane::{
     ColumnScrape, Entry, FrameWriter, LANE_SERIES_MAX, LaneDecoder, LaneEncoder, LaneFrame, Role,

@@ -6,7 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::cursor::{Reader, put_length, put_string, put_varint, put_zigzag};
-use super::{DecodeError, LABELS_MAX, PARTS_MAX, Part};
+use super::number::Value;
+use super::{Column, DecodeError, Exemplar, LABELS_MAX, NativeHistogram, PARTS_MAX, Part};
+use crate::exposition::is_exemplar;
 use crate::model::{FailureReason, Format, Heartbeat, Labels, Outcome, Record, Scrape, Text};
 
 const RAW: u8 = 1;
@@ -17,6 +19,10 @@ const HEARTBEAT: u8 = 4;
 pub(super) const COLUMNS: u8 = 5;
 /// Says that the next record is a part of a scrape.
 const PART: u8 = 6;
+/// The exemplars of the columns record before it.
+pub(super) const EXEMPLARS: u8 = 7;
+/// The native histograms of the columns record before it.
+pub(super) const HISTOGRAMS: u8 = 8;
 
 /// No record is shorter than this: kind, time, an empty target.
 pub(super) const RECORD_MIN: usize = 3;
@@ -100,6 +106,93 @@ pub(super) fn read_part(
         return Err(DecodeError::Number);
     }
     Ok((Some(Part { index, count }), start))
+}
+
+/// Writes the exemplars of the columns record before; their texts go to `texts`.
+pub(super) fn write_exemplars(exemplars: &[Exemplar], out: &mut Vec<u8>, texts: &mut Vec<u8>) {
+    out.push(EXEMPLARS);
+    put_zigzag(out, 0);
+    put_length(out, exemplars.len());
+    let mut next = 0;
+    for exemplar in exemplars {
+        put_varint(out, u64::from(exemplar.series.wrapping_sub(next)));
+        next = exemplar.series.wrapping_add(1);
+        put_length(out, exemplar.text.len());
+        texts.extend_from_slice(exemplar.text.as_bytes());
+    }
+}
+
+/// Reads exemplars for a column of a page in a format.
+pub(super) fn read_exemplars(
+    reader: &mut Reader<'_>,
+    texts: &mut Bytes,
+    (column, format): (&mut Column, Format),
+) -> Result<(), DecodeError> {
+    let count = reader.length(reader.remaining() / 2)?;
+    if count == 0 || !column.exemplars.is_empty() || format != Format::OpenMetrics {
+        return Err(DecodeError::Number);
+    }
+    let mut next = 0_u32;
+    for _ in 0..count {
+        let step = u32::try_from(reader.varint()?).map_err(|_too_large| DecodeError::Number)?;
+        let series = next.checked_add(step).ok_or(DecodeError::Number)?;
+        next = series.checked_add(1).ok_or(DecodeError::Number)?;
+        let text = texts.split_to(reader.length(texts.len())?);
+        let text = std::str::from_utf8(&text).map_err(|_invalid| DecodeError::Text)?;
+        let has_value = column.get(series as usize) != Value::NONE;
+        // It goes into expositions that are written anew, so it must be nothing else.
+        if !has_value || text.contains('\n') || !is_exemplar(format!(" # {text}").as_bytes()) {
+            return Err(DecodeError::Text);
+        }
+        column.exemplars.push(Exemplar {
+            series,
+            text: text.into(),
+        });
+    }
+    Ok(())
+}
+
+/// Writes the native histograms of the columns record before; series and messages go to `texts`.
+pub(super) fn write_histograms(
+    histograms: &[NativeHistogram],
+    out: &mut Vec<u8>,
+    texts: &mut Vec<u8>,
+) {
+    out.push(HISTOGRAMS);
+    put_zigzag(out, 0);
+    put_length(out, histograms.len());
+    for NativeHistogram { series, message } in histograms {
+        put_length(out, series.len());
+        put_length(out, message.len());
+        texts.extend_from_slice(series.as_bytes());
+        texts.extend_from_slice(message);
+    }
+}
+
+/// Reads native histograms for a column.
+pub(super) fn read_histograms(
+    reader: &mut Reader<'_>,
+    texts: &mut Bytes,
+    column: &mut Column,
+) -> Result<(), DecodeError> {
+    let count = reader.length(reader.remaining() / 2)?;
+    if count == 0 || !column.histograms.is_empty() {
+        return Err(DecodeError::Number);
+    }
+    for _ in 0..count {
+        let series = reader.length(texts.len())?;
+        let message = reader.length(texts.len() - series)?;
+        let series = texts.split_to(series);
+        let series = std::str::from_utf8(&series).map_err(|_invalid| DecodeError::Text)?;
+        if series.is_empty() || series.contains('\n') {
+            return Err(DecodeError::Text);
+        }
+        column.histograms.push(NativeHistogram {
+            series: series.into(),
+            message: texts.split_to(message),
+        });
+    }
+    Ok(())
 }
 
 /// Reads what every record begins with: its kind and its time.

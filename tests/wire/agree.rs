@@ -8,7 +8,8 @@ use prometheus_streams::model::{Format, Labels};
 use prometheus_streams::wire::{Column, Shape, match_body};
 use proptest::prelude::*;
 
-type Samples = BTreeMap<String, (u64, Option<i64>)>;
+/// The bits of each series' value, its timestamp, and its exemplar as the parser reads it.
+type Samples = BTreeMap<String, (u64, Option<i64>, Option<String>)>;
 
 /// Reads a body with the parser; `None` when it is refused or no shape's.
 fn parsed(body: &str, format: Format) -> Option<Samples> {
@@ -16,9 +17,9 @@ fn parsed(body: &str, format: Format) -> Option<Samples> {
     let mut parser = Parser::new(body.as_bytes(), format);
     while let Some(entry) = parser.next() {
         if let Entry::Sample(sample) = entry.ok()? {
-            let value = (sample.value.to_bits(), sample.timestamp_ms);
-            let known = samples.insert(sample.text.to_owned(), value);
-            if known.is_some() || sample.exemplar.is_some() {
+            let exemplar = sample.exemplar.map(|exemplar| format!("{exemplar:?}"));
+            let value = (sample.value.to_bits(), sample.timestamp_ms, exemplar);
+            if samples.insert(sample.text.to_owned(), value).is_some() {
                 return None;
             }
         }
@@ -32,7 +33,15 @@ fn matched(shape: &Shape, column: &Column) -> Samples {
     let values = page.keys().zip(column.iter()).enumerate();
     let present = values.filter_map(|(at, (key, value))| {
         let time = column.time(at).filter(|_| page.has_time(at));
-        Some((key.to_owned(), (value.get()?.to_bits(), time)))
+        let exemplar = column
+            .exemplars()
+            .iter()
+            .find(|each| each.series as usize == at);
+        let exemplar = exemplar.and_then(|exemplar| {
+            let alone = format!("x 1 # {}\n# EOF\n", exemplar.text);
+            parsed(&alone, Format::OpenMetrics)?.remove("x")?.2
+        });
+        Some((key.to_owned(), (value.get()?.to_bits(), time, exemplar)))
     });
     present.collect()
 }
@@ -60,6 +69,9 @@ fn any_body() -> impl Strategy<Value = String> {
         3 => any::<u32>().prop_map(|time| format!(" {time}")),
         1 => "[ 0-9.#-]{0,6}",
         1 => Just(" # {} 1".to_owned()),
+        1 => Just(" # {a=\"b # {\"} -2 1.5".to_owned()),
+        1 => Just(" 5 # {a=\"}\"} NaN".to_owned()),
+        1 => " # \\{[a=\"]{0,4}\\} [0-9x]{0,2}[ .0-9]{0,3}",
     ];
     let sample = (0..KEYS.len(), blank, value, tail)
         .prop_map(|(key, blank, value, tail)| format!("{}{blank}{value}{tail}\n", KEYS[key]));

@@ -374,14 +374,17 @@ class Lane:
         elif flags == 2 or coded:
             assert self.state == (epoch, base)
         coder, crc = Coder(coded[4:], sections.get(4, b"")), 0
-        reader = Reader(sections[1])
+        reader, texts = Reader(sections[1]), Reader(sections.get(2, b""))
         for _ in range(reader.varint()):
             kind, time = reader.byte(), now + reader.zigzag()
             if kind == 6:
-                reader.varint(), reader.varint()
+                said.append("part %d %d" % (reader.varint(), reader.varint()))
                 kind, time = reader.byte(), now + reader.zigzag()
             if kind == 5:
                 crc = self.read_columns(reader, coder, time, (flags, crc), said)
+                continue
+            if kind in (7, 8):
+                self.read_attached(kind, reader, texts, said)
                 continue
             said.append("record %d" % time)
             if kind == 4:
@@ -392,14 +395,26 @@ class Lane:
             if kind in (1, 2):
                 reader.varint(), reader.byte()
             if kind == 1:
-                reader.varint()
-        assert reader.left() == 0
+                texts.take(reader.varint())
+        assert reader.left() == 0 and texts.left() == 0
         if coded:
             coder.finish()
             assert crc == int.from_bytes(coded[:4], "little")
         if flags:
             self.state = (epoch, number)
         return "\n".join(said) + "\n"
+
+    def read_attached(self, kind, reader, texts, said):
+        at = 0
+        for _ in range(reader.varint()):
+            first, second = reader.varint(), reader.varint()
+            if kind == 7:
+                at += first
+                said.append("exemplar %d %s" % (at, texts.take(second).decode()))
+                at += 1
+            else:
+                series, message = texts.take(first).decode(), texts.take(second)
+                said.append("histogram %s %s" % (series, message.hex()))
 
     def read_columns(self, reader, coder, time, frame, said):
         (frame_flags, crc), flags, target = frame, reader.byte(), reader.varint()

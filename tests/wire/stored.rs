@@ -1,16 +1,21 @@
 //! Stored messages, which must read the same for ever.
 //!
-//! `tests/data/wire/v1/lane.bin` is a lane's messages in their order, each after its kind (`s` a
-//! shape message, `f` a frame) and its length (4 bytes, little-endian); `lane.expected` has for
-//! each frame the first half of the SHA-256 of what it says. Both were written once, by this test
-//! with `WIRE_STORE` set, and are never written again: another version gets its own folder.
+//! Each `tests/data/wire/v1/*.bin` is a lane's messages in their order, each after its kind (`s` a
+//! shape message, `f` a frame) and its length (4 bytes, little-endian); the `.expected` beside it
+//! has for each frame the first half of the SHA-256 of what it says. Both were written once, by
+//! this test with `WIRE_STORE` set to the name, and are never written again: another version gets
+//! its own folder.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_streams::model::{FailureReason, Format, Labels, Outcome, Record, Scrape, Text};
-use prometheus_streams::wire::{Entry, LaneDecoder, LaneFrame, Role, ShapeId, ShapeStore};
+use prometheus_streams::wire::{
+    Column, Entry, LaneDecoder, LaneEncoder, LaneFrame, NativeHistogram, Part, Role, Shape,
+    ShapeId, ShapeStore, ShapeWriter, match_body,
+};
 
 use crate::{Lane, pages};
 
@@ -18,16 +23,21 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/wire/v1")
 }
 
-/// Writes a lane with every kind of frame and of record.
-fn write() {
+/// Every file there is.
+const STORED: [&str; 2] = ["lane", "attached"];
+
+/// Writes a message behind others.
+fn put(stored: &mut Vec<u8>, kind: u8, payload: &[u8]) {
+    stored.push(kind);
+    stored.extend_from_slice(&u32::try_from(payload.len()).unwrap().to_le_bytes());
+    stored.extend_from_slice(payload);
+}
+
+/// Writes a lane with every kind of frame, raw texts, events and columns.
+fn lane() -> Vec<u8> {
     let pages = pages::pages();
     let mut lane = Lane::new();
     let mut stored = Vec::new();
-    let mut put = |kind: u8, payload: &[u8]| {
-        stored.push(kind);
-        stored.extend_from_slice(&u32::try_from(payload.len()).unwrap().to_le_bytes());
-        stored.extend_from_slice(payload);
-    };
     let roles = [
         Role::Key,
         Role::Link,
@@ -49,7 +59,7 @@ fn write() {
         let now = 1_700_000_000_000 + i64::try_from(tick).unwrap() * 15_000;
         scrapes.push((now, lane.matched("odd", odd(tick, now).as_bytes())));
         for message in lane.messages.drain(..) {
-            put(b's', &message);
+            put(&mut stored, b's', &message);
         }
         let mut frame = lane.encoder.begin(role);
         for (target, (time_ms, (shape, column))) in (0..).zip(&scrapes) {
@@ -63,9 +73,48 @@ fn write() {
                 outcome,
             }));
         }
-        put(b'f', &frame.finish().1);
+        put(&mut stored, b'f', &frame.finish().1);
     }
-    std::fs::write(folder().join("lane.bin"), stored).unwrap();
+    stored
+}
+
+/// Writes a lane with what stands beside values: parts, exemplars, native histograms.
+fn attached() -> Vec<u8> {
+    let mut lane = LaneEncoder::new(1_700_000_000_000);
+    let mut stored = Vec::new();
+    let target = Arc::new(Labels::of_target("job", "instance:1"));
+    let shapes = ["a", "b"].map(|name| {
+        let body = format!("{name}_total 1\n{name}_other 2 1.5\n{name}_third 3\n# EOF\n");
+        let target = Arc::clone(&target);
+        Arc::new(Shape::build(target, body.as_bytes(), Format::OpenMetrics).unwrap())
+    });
+    let mut message = ShapeWriter::new();
+    message.whole(&shapes[0]);
+    message.patch(&shapes[1], &shapes[0]);
+    put(&mut stored, b's', &message.finish());
+    for tick in 0..4_u32 {
+        let mut frame = lane.begin(Role::Link);
+        for (index, (name, shape)) in (0..).zip(["a", "b"].iter().zip(&shapes)) {
+            let body = format!(
+                "{name}_total {tick} # {{trace=\"{tick} # {{\"}} {tick}.5 {tick}.25\n{name}_other 2 {tick}\n\
+                 {name}_third 3 # {{}} 1\n# EOF\n"
+            );
+            let mut column = Column::default();
+            match_body(shape.page(), body.as_bytes(), &mut column).unwrap();
+            column.add_histogram(NativeHistogram {
+                series: format!("{name}_seconds{{x=\"1\"}}").into(),
+                message: vec![8, 3 + u8::try_from(tick).unwrap()].into(),
+            });
+            let scrape = (
+                1_700_000_000_000 + i64::from(tick) * 15_000,
+                Duration::from_millis(3),
+            );
+            frame.part(Part { index, count: 2 });
+            frame.columns(index, shape, scrape, &column);
+        }
+        put(&mut stored, b'f', &frame.finish().1);
+    }
+    stored
 }
 
 /// A body with every oddity of values, and with timestamps.
@@ -129,8 +178,11 @@ fn said(frame: &LaneFrame) -> String {
                 writeln!(said, "record {}", record.time_ms()).unwrap();
                 continue;
             }
+            Entry::Part(Part { index, count }) => {
+                writeln!(said, "part {index} {count}").unwrap();
+                continue;
+            }
             Entry::Columns(scrape) => scrape,
-            Entry::Part(_) => unreachable!("there were none when it was stored"),
         };
         let micros = scrape.duration.as_micros();
         writeln!(said, "scrape {} {} {micros}", scrape.target, scrape.time_ms).unwrap();
@@ -144,16 +196,29 @@ fn said(frame: &LaneFrame) -> String {
                 said.push('\n');
             }
         }
+        for exemplar in scrape.column.exemplars() {
+            writeln!(said, "exemplar {} {}", exemplar.series, exemplar.text).unwrap();
+        }
+        for NativeHistogram { series, message } in scrape.column.histograms() {
+            writeln!(said, "histogram {series} {message:02x}").unwrap();
+        }
     }
     said
 }
 
-#[test]
-fn stored_messages_read_as_they_were_written() {
-    if std::env::var_os("WIRE_STORE").is_some() {
-        write();
+/// Returns a file's messages.
+fn stored(name: &str) -> Vec<u8> {
+    let path = folder().join(name).with_extension("bin");
+    if std::env::var("WIRE_STORE").is_ok_and(|wanted| wanted == name) {
+        let messages = if name == "lane" { lane() } else { attached() };
+        std::fs::write(&path, messages).unwrap();
     }
-    let stored = std::fs::read(folder().join("lane.bin")).unwrap();
+    std::fs::read(path).unwrap()
+}
+
+#[track_caller]
+fn check(name: &str) {
+    let stored = stored(name);
     let mut rest = &*stored;
     let (mut decoder, mut shapes) = (LaneDecoder::default(), ShapeStore::default());
     let mut digests = String::new();
@@ -168,21 +233,39 @@ fn stored_messages_read_as_they_were_written() {
             writeln!(digests, "{}", ShapeId::of(said(&frame).as_bytes())).unwrap();
         }
     }
-    let expected = folder().join("lane.expected");
-    if std::env::var_os("WIRE_STORE").is_some() {
+    let expected = folder().join(name).with_extension("expected");
+    if std::env::var("WIRE_STORE").is_ok_and(|wanted| wanted == name) {
         std::fs::write(&expected, &digests).unwrap();
     }
-    assert_eq!(digests, std::fs::read_to_string(expected).unwrap());
+    assert_eq!(
+        digests,
+        std::fs::read_to_string(expected).unwrap(),
+        "{name}"
+    );
+}
+
+#[test]
+fn stored_messages_read_as_they_were_written() {
+    for name in STORED {
+        check(name);
+    }
 }
 
 #[test]
 fn a_second_reader_written_from_the_description_reads_the_same() {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire/decode.py");
-    let mut python = std::process::Command::new("python3");
-    let output = python.arg(script).arg(folder().join("lane.bin")).output();
-    let output = output.expect("python3 runs; `make deps` installs it, and the zstd that it needs");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{errors}");
-    let expected = std::fs::read_to_string(folder().join("lane.expected")).unwrap();
-    assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
+    for name in STORED {
+        let file = folder().join(name);
+        let mut python = std::process::Command::new("python3");
+        let output = python.arg(&script).arg(file.with_extension("bin")).output();
+        let output = output.expect("python3 runs; `make deps` installs it, and the zstd it needs");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{name}: {errors}");
+        let expected = std::fs::read_to_string(file.with_extension("expected")).unwrap();
+        assert_eq!(
+            String::from_utf8(output.stdout).unwrap(),
+            expected,
+            "{name}"
+        );
+    }
 }

@@ -11,6 +11,26 @@ pub struct Column {
     pub(in crate::wire) scales: Vec<u8>,
     /// Explicit timestamps, milliseconds since the Unix epoch; empty in a shape without any.
     pub(in crate::wire) times: Vec<i64>,
+    pub(in crate::wire) exemplars: Vec<Exemplar>,
+    pub(in crate::wire) histograms: Vec<NativeHistogram>,
+}
+
+/// An example of what a sample counts, such as a trace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exemplar {
+    /// The place of its series, which has a value.
+    pub series: u32,
+    /// Labels, value and timestamp as written: what stands behind ` # ` in `OpenMetrics`.
+    pub text: Box<str>,
+}
+
+/// A native histogram, for which the text formats have no line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NativeHistogram {
+    /// Its series, name and labels as the text format writes them.
+    pub series: Box<str>,
+    /// An `io.prometheus.client.Histogram` message.
+    pub message: bytes::Bytes,
 }
 
 impl Column {
@@ -22,6 +42,8 @@ impl Column {
         self.scales.resize(series, ABSENT);
         self.times.clear();
         self.times.resize(if has_times { series } else { 0 }, 0);
+        self.exemplars.clear();
+        self.histograms.clear();
     }
 
     /// Leaves out what is behind so many series, or makes room.
@@ -72,6 +94,21 @@ impl Column {
         if let Some(time) = self.times.get_mut(series) {
             *time = time_ms;
         }
+    }
+
+    /// Returns the exemplars, in the order of their series.
+    pub fn exemplars(&self) -> &[Exemplar] {
+        &self.exemplars
+    }
+
+    /// Returns the native histograms.
+    pub fn histograms(&self) -> &[NativeHistogram] {
+        &self.histograms
+    }
+
+    /// Adds a native histogram.
+    pub fn add_histogram(&mut self, histogram: NativeHistogram) {
+        self.histograms.push(histogram);
     }
 
     /// Iterates over the values.

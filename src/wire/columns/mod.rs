@@ -13,8 +13,8 @@ mod numbers;
 mod times;
 
 pub(super) use super::range::Coder;
-pub use column::Column;
 pub(super) use column::{Cell, Scratch};
+pub use column::{Column, Exemplar, NativeHistogram};
 #[cfg(test)]
 pub(super) use model::CONTEXTS;
 pub(super) use model::{Model, Probability};

@@ -205,6 +205,18 @@ impl<'a> Reading<'a> {
             let start = record::read_start(&mut reader, self.place.base_ms)?;
             let (part, start) = record::read_part(&mut reader, start, self.place.base_ms)?;
             entries.extend(part.map(Entry::Part));
+            if matches!(start.0, record::EXEMPLARS | record::HISTOGRAMS) {
+                let Some(Entry::Columns(scrape)) = entries.last_mut() else {
+                    return Err(DecodeError::RecordKind(start.0));
+                };
+                let (column, format) = (&mut scrape.column, scrape.shape.page().format());
+                if start.0 == record::EXEMPLARS {
+                    record::read_exemplars(&mut reader, &mut texts, (column, format))?;
+                } else {
+                    record::read_histograms(&mut reader, &mut texts, column)?;
+                }
+                continue;
+            }
             entries.push(if start.0 == record::COLUMNS {
                 Entry::Columns(self.columns(&mut reader, start.1)?)
             } else {

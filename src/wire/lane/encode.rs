@@ -251,6 +251,15 @@ impl FrameWriter<'_> {
             target,
             (time_ms, duration),
         );
+        let parts = &mut self.parts;
+        if !column.exemplars.is_empty() {
+            record::write_exemplars(&column.exemplars, &mut parts.records, &mut parts.texts);
+            self.records += 1;
+        }
+        if !column.histograms.is_empty() {
+            record::write_histograms(&column.histograms, &mut parts.records, &mut parts.texts);
+            self.records += 1;
+        }
     }
 
     fn put_record(

@@ -16,9 +16,6 @@ pub enum Misfit {
     /// It has lines that the shape does not know: another shape is needed.
     #[error("exposition has changed: {0}")]
     Changed(Changes),
-    /// It has exemplars, which travel in raw records.
-    #[error("exposition has exemplars")]
-    Exemplars,
     /// A series stands there twice, perhaps with several timestamps.
     #[error("a series stands twice in the exposition")]
     Repeated,
@@ -37,7 +34,6 @@ impl Misfit {
     pub fn reason(self) -> &'static str {
         match self {
             Self::Changed(_) => "changed",
-            Self::Exemplars => "exemplars",
             Self::Repeated => "repeated",
             Self::Unreadable => "unreadable",
             Self::TooLarge => "too_large",
@@ -73,8 +69,7 @@ impl Shape {
             Misfit::Changed(_) => Misfit::Unreadable,
             misfit => misfit,
         })?;
-        // Timestamps of a template are no base of anything.
-        template.times.fill(0);
+        strip(&mut template);
         Ok(Self::new(target, Arc::new(page), template))
     }
 
@@ -107,13 +102,19 @@ impl Shape {
             expected = found + 1;
             template.set(at, self.template.get(found));
         }
-        template.times.fill(0);
+        strip(&mut template);
         Ok(Self::new(
             Arc::clone(&self.target),
             Arc::new(page),
             template,
         ))
     }
+}
+
+/// Leaves out of a template what is no base of anything.
+fn strip(template: &mut Column) {
+    template.times.fill(0);
+    template.exemplars = Vec::new();
 }
 
 impl<'a> Draft<'a> {
@@ -126,9 +127,6 @@ impl<'a> Draft<'a> {
             let Entry::Sample(sample) = entry.map_err(|_refused| Misfit::Unreadable)? else {
                 continue;
             };
-            if sample.exemplar.is_some() {
-                return Err(Misfit::Exemplars);
-            }
             // A line break within quotes is the one way in which a line is not a line.
             if sample.text.contains('\n') || lines.len() == SERIES_MAX {
                 return Err(Misfit::Unreadable);

@@ -82,7 +82,7 @@ fn read_template(reader: &mut Reader<'_>, series: usize) -> Result<Column, Decod
     Ok(Column {
         mantissas,
         scales,
-        times: Vec::new(),
+        ..Column::default()
     })
 }
 

@@ -204,6 +204,7 @@ impl Page {
 
     /// Writes an exposition.
     pub(super) fn write_text(&self, column: &Column, out: &mut Vec<u8>) {
+        let mut exemplars = column.exemplars().iter().peekable();
         for (at, value) in column.iter().enumerate() {
             let Some(lines) = self.lines(at) else {
                 continue;
@@ -219,6 +220,10 @@ impl Page {
             if lines.has_time {
                 out.push(b' ');
                 write_time(column.time(at).unwrap_or(0), self.format, out);
+            }
+            if let Some(exemplar) = exemplars.next_if(|next| next.series as usize == at) {
+                out.extend_from_slice(b" # ");
+                out.extend_from_slice(exemplar.text.as_bytes());
             }
             out.push(b'\n');
         }

@@ -116,9 +116,24 @@ fn what_cannot_be_a_shape_is_said() {
     does_not_fit("a 1\na 2\n", Misfit::Repeated);
     does_not_fit("a{b=\"x\ny\"} 1\n", Misfit::Unreadable);
     does_not_fit("a\n", Misfit::Unreadable);
-    let body = b"a_total 1 # {} 1\n# EOF\n";
-    let built = Shape::build(Arc::new(Labels::default()), body, Format::OpenMetrics);
-    assert_eq!(built.unwrap_err(), Misfit::Exemplars);
+}
+
+#[test]
+fn exemplars_are_values_and_not_of_the_shape() {
+    let build = |body: &str| {
+        let target = Arc::new(Labels::default());
+        Shape::build(target, body.as_bytes(), Format::OpenMetrics).unwrap()
+    };
+    let body = "# TYPE a counter\na_total 1 # {id=\"x # {y\"} 0.5 1.5\nb 2 1.5005 # {} 1\n# EOF\n";
+    let shape = build(body);
+    assert_eq!(shape.id(), build(&body.replace(" # {} 1", "")).id());
+    assert!(shape.template().exemplars().is_empty());
+    let mut column = Column::default();
+    let moved = "b 2 1.5005 # {} 1\na_total 1 # {id=\"x # {y\"} 0.5 1.5\n# EOF\n";
+    match_body(shape.page(), moved.as_bytes(), &mut column).unwrap();
+    let mut text = Vec::new();
+    shape.write_text(&column, &mut text);
+    assert_eq!(String::from_utf8(text).unwrap(), body);
 }
 
 #[test]
