@@ -27,6 +27,7 @@ demo: deps
 bench: deps
 	cargo bench --locked
 	benches/pipeline.sh
+	benches/compare.sh
 
 fmt:
 	cargo fmt

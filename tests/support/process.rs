@@ -123,10 +123,19 @@ impl Process {
         ticks / TICKS_PER_SECOND
     }
 
+    /// Returns the resident memory that it has now, in bytes.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
     /// Returns the largest resident memory that it has had, in bytes.
     pub(crate) fn resident_bytes_max(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, field: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(field));
         let kilobytes = line
             .and_then(|line| line.split_whitespace().next())
             .unwrap();

@@ -1,6 +1,8 @@
 //! A link between a program and a server that can be cut and stalled.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -21,7 +23,10 @@ pub(crate) enum Link {
 
 /// The link; gone when dropped.
 pub(crate) struct Proxy {
-    port: u16,
+    /// Where it listens.
+    pub(crate) port: u16,
+    /// Bytes that have passed to the far end and back.
+    passed: Arc<[AtomicU64; 2]>,
     link: watch::Sender<Link>,
     task: JoinHandle<()>,
 }
@@ -32,13 +37,24 @@ impl Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (link, state) = watch::channel(Link::Up);
-        let task = tokio::spawn(accept(listener, upstream, state));
-        Self { port, link, task }
+        let passed = Arc::<[AtomicU64; 2]>::default();
+        let task = tokio::spawn(accept(listener, upstream, state, Arc::clone(&passed)));
+        Self {
+            port,
+            passed,
+            link,
+            task,
+        }
     }
 
     /// Returns the address of the link's near end, for a NATS client.
     pub(crate) fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Returns the bytes that have passed to the far end, and those that came back.
+    pub(crate) fn passed(&self) -> [u64; 2] {
+        [0, 1].map(|way| self.passed[way].load(Ordering::Relaxed))
     }
 
     /// Changes the link's state.
@@ -53,25 +69,35 @@ impl Drop for Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, upstream: u16, state: watch::Receiver<Link>) {
+async fn accept(
+    listener: TcpListener,
+    upstream: u16,
+    state: watch::Receiver<Link>,
+    passed: Arc<[AtomicU64; 2]>,
+) {
     let mut connections = JoinSet::new();
     while let Ok((near, _)) = listener.accept().await {
         if *state.borrow() != Link::Cut {
-            connections.spawn(connect(near, upstream, state.clone()));
+            connections.spawn(connect(near, upstream, state.clone(), Arc::clone(&passed)));
         }
         while connections.try_join_next().is_some() {}
     }
 }
 
-async fn connect(near: TcpStream, upstream: u16, mut state: watch::Receiver<Link>) {
+async fn connect(
+    near: TcpStream,
+    upstream: u16,
+    mut state: watch::Receiver<Link>,
+    passed: Arc<[AtomicU64; 2]>,
+) {
     let Ok(far) = TcpStream::connect((Ipv4Addr::LOCALHOST, upstream)).await else {
         return;
     };
     let (near_reader, near_writer) = near.into_split();
     let (far_reader, far_writer) = far.into_split();
     tokio::select! {
-        () = forward(near_reader, far_writer, state.clone()) => {}
-        () = forward(far_reader, near_writer, state.clone()) => {}
+        () = forward(near_reader, far_writer, state.clone(), &passed[0]) => {}
+        () = forward(far_reader, near_writer, state.clone(), &passed[1]) => {}
         _ = state.wait_for(|link| *link == Link::Cut) => {}
     }
 }
@@ -80,6 +106,7 @@ async fn forward(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     mut state: watch::Receiver<Link>,
+    passed: &AtomicU64,
 ) {
     let mut buffer = vec![0; 64 << 10];
     loop {
@@ -90,6 +117,7 @@ async fn forward(
         if state.wait_for(|link| *link == Link::Up).await.is_err() {
             return;
         }
+        passed.fetch_add(length as u64, Ordering::Relaxed);
         if to.write_all(&buffer[..length]).await.is_err() {
             return;
         }

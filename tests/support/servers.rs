@@ -114,6 +114,11 @@ impl NatsServer {
         self.process.as_ref().map_or(0, Process::id)
     }
 
+    /// Returns its process while it runs.
+    pub(crate) fn process(&self) -> Option<&Process> {
+        self.process.as_ref()
+    }
+
     /// Returns its address for a configuration file.
     pub(crate) fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
