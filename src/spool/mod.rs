@@ -129,7 +129,7 @@ pub struct Entry {
 }
 
 /// The place of a frame in the spool, by which it is confirmed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position(u64);
 
 #[cfg(test)]

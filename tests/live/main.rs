@@ -16,6 +16,7 @@ mod bad_message;
 mod bad_sink;
 mod bad_target;
 mod config;
+mod cut;
 mod fleet;
 mod inspect;
 mod outage;

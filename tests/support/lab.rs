@@ -95,7 +95,7 @@ impl Drop for Lab {
 /// Runs a scenario within `limit`, unless live tests are switched off.
 #[track_caller]
 pub(crate) fn run(limit: Duration, scenario: impl AsyncFnOnce(&Lab)) {
-    if std::env::var_os(SKIP).is_some() {
+    if is_skipped() {
         return;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -109,6 +109,11 @@ pub(crate) fn run(limit: Duration, scenario: impl AsyncFnOnce(&Lab)) {
         tokio::time::timeout(limit, scenario).await.is_ok()
     });
     assert!(finished, "the scenario takes longer than {limit:?}");
+}
+
+/// Tells whether scenarios are switched off.
+pub(super) fn is_skipped() -> bool {
+    std::env::var_os(SKIP).is_some()
 }
 
 /// Waits until `probe` gives a value; panics with its last words after `limit`.

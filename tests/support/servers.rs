@@ -44,6 +44,7 @@ fn tools() -> PathBuf {
 pub(crate) struct NatsServer {
     /// Where clients connect to.
     pub(crate) port: u16,
+    address: &'static str,
     version: Version,
     monitor: u16,
     store: PathBuf,
@@ -56,6 +57,14 @@ impl NatsServer {
     /// Starts a server and waits until it is ready.
     pub(crate) async fn start(lab: &Lab, version: Version) -> Self {
         let mut server = Self::prepare(lab, version);
+        server.restart(lab).await;
+        server
+    }
+
+    /// The same at every address of a network that is ours alone.
+    pub(crate) async fn start_everywhere(lab: &Lab, version: Version) -> Self {
+        let mut server = Self::prepare(lab, version);
+        server.address = "0.0.0.0";
         server.restart(lab).await;
         server
     }
@@ -74,6 +83,7 @@ impl NatsServer {
     pub(crate) fn prepare(lab: &Lab, version: Version) -> Self {
         Self {
             port: free_port(),
+            address: "127.0.0.1",
             version,
             monitor: free_port(),
             store: lab.folder("nats"),
@@ -88,7 +98,7 @@ impl NatsServer {
         self.stop();
         let mut command = Command::new(self.version.program());
         command
-            .args(["-a", "127.0.0.1", "-p", &self.port.to_string(), "-js"])
+            .args(["-a", self.address, "-p", &self.port.to_string(), "-js"])
             .args(["-m", &self.monitor.to_string()])
             .arg("-sd")
             .arg(&self.store);

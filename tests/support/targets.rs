@@ -85,6 +85,11 @@ impl Targets {
     /// Starts the targets on an address of this machine.
     pub(crate) async fn start_at(ip: IpAddr, behaviors: Vec<Behavior>) -> Self {
         let listener = TcpListener::bind((ip, 0)).await.unwrap();
+        Self::start_on(listener, behaviors)
+    }
+
+    /// Starts the targets behind a listener, which may be in another network.
+    pub(crate) fn start_on(listener: TcpListener, behaviors: Vec<Behavior>) -> Self {
         let address = listener.local_addr().unwrap();
         let targets = behaviors.into_iter().map(|behavior| Target {
             behavior,
