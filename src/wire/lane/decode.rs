@@ -87,6 +87,11 @@ impl LaneDecoder {
         self.at
     }
 
+    /// Returns how many series its targets have together.
+    pub fn series(&self) -> usize {
+        self.series
+    }
+
     /// Reads a frame.
     ///
     /// After an error the state is what it was.
@@ -156,6 +161,39 @@ impl LaneDecoder {
     }
 }
 
+/// What a columns record says in the records section.
+pub(in crate::wire) struct Head {
+    mode: Mode,
+    pub(in crate::wire) target: u32,
+    pub(in crate::wire) shape: Option<ShapeId>,
+    pub(in crate::wire) duration: Duration,
+}
+
+impl Head {
+    pub(in crate::wire) fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let flags = reader.byte()?;
+        if flags & !(MODE_MASK | NAMES_SHAPE) != 0 {
+            return Err(DecodeError::Flags(flags));
+        }
+        let mode = *Mode::ALL
+            .get(usize::from(flags & MODE_MASK))
+            .ok_or(DecodeError::Number)?;
+        let target = u32::try_from(reader.varint()?).map_err(|_too_large| DecodeError::Number)?;
+        let shape = if flags & NAMES_SHAPE != 0 {
+            Some(ShapeId::new(reader.array()?))
+        } else {
+            None
+        };
+        let duration = Duration::from_micros(reader.varint()?);
+        Ok(Self {
+            mode,
+            target,
+            shape,
+            duration,
+        })
+    }
+}
+
 /// One frame that is being read.
 struct Reading<'a> {
     lane: &'a mut LaneDecoder,
@@ -222,22 +260,19 @@ impl<'a> Reading<'a> {
         reader: &mut Reader<'_>,
         time_ms: i64,
     ) -> Result<ColumnScrape, DecodeError> {
-        let flags = reader.byte()?;
-        if flags & !(MODE_MASK | NAMES_SHAPE) != 0 {
-            return Err(DecodeError::Flags(flags));
-        }
-        let mode = *Mode::ALL
-            .get(usize::from(flags & MODE_MASK))
-            .ok_or(DecodeError::Number)?;
-        let id = u32::try_from(reader.varint()?).map_err(|_too_large| DecodeError::Number)?;
-        let shape = if flags & NAMES_SHAPE != 0 {
-            let name = ShapeId::new(reader.array()?);
-            let shape = self.shapes.get(name);
-            Some(shape.ok_or(DecodeError::UnknownShape(name))?)
-        } else {
-            None
+        let Head {
+            mode,
+            target: id,
+            shape,
+            duration,
+        } = Head::read(reader)?;
+        let shape = match shape {
+            Some(name) => {
+                let shape = self.shapes.get(name);
+                Some(shape.ok_or(DecodeError::UnknownShape(name))?)
+            }
+            None => None,
         };
-        let duration = Duration::from_micros(reader.varint()?);
         // Before any of the work is done.
         let known = self.staged.get(&id).or_else(|| self.lane.targets.get(&id));
         for shape in known.map(|known| &known.shape).into_iter().chain(shape) {

@@ -21,6 +21,7 @@ mod tests;
 
 use super::shape::Page;
 
+pub(super) use decode::Head;
 pub use decode::{ColumnScrape, Entry, LaneDecoder, LaneFrame};
 pub use encode::{FrameWriter, LaneEncoder, Role};
 
