@@ -25,7 +25,8 @@ mod shape;
 pub use columns::Column;
 pub use frame::{DecodeError, Frame, Header, decode, encode};
 pub use lane::{
-    ColumnScrape, Entry, FrameWriter, LANE_SERIES_MAX, LaneDecoder, LaneEncoder, LaneFrame, Role,
+    ColumnScrape, DecodeSpace, Entry, FrameWriter, LANE_SERIES_MAX, LaneDecoder, LaneEncoder,
+    LaneFrame, Role,
 };
 pub use matching::{Changes, Matched, match_body};
 pub use number::Value;

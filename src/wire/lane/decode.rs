@@ -57,9 +57,25 @@ pub struct LaneDecoder {
     targets: HashMap<u32, Target>,
     series: usize,
     series_max: usize,
+    /// Only where it is not lent.
+    space: Option<Box<DecodeSpace>>,
+}
+
+/// Memory to decode with, some 70 KiB. Nothing in it outlives a frame, so lanes can share it.
+pub struct DecodeSpace {
     model: Model,
     scratch: Scratch,
     buffer: Vec<u8>,
+}
+
+impl Default for DecodeSpace {
+    fn default() -> Self {
+        Self {
+            model: Model::new(),
+            scratch: Scratch::new(),
+            buffer: Vec::new(),
+        }
+    }
 }
 
 impl Default for LaneDecoder {
@@ -76,9 +92,7 @@ impl LaneDecoder {
             targets: HashMap::new(),
             series: 0,
             series_max,
-            model: Model::new(),
-            scratch: Scratch::new(),
-            buffer: Vec::new(),
+            space: None,
         }
     }
 
@@ -92,19 +106,33 @@ impl LaneDecoder {
         self.series
     }
 
-    /// Reads a frame.
+    /// Reads a frame; see [`Self::decode_in`].
     ///
-    /// After an error the state is what it was.
+    /// It keeps the memory that it needs for that.
     pub fn decode(
         &mut self,
         payload: &[u8],
         shapes: &ShapeStore,
     ) -> Result<LaneFrame, DecodeError> {
+        let mut space = self.space.take().unwrap_or_default();
+        let decoded = self.decode_in(payload, shapes, &mut space);
+        self.space = Some(space);
+        decoded
+    }
+
+    /// Reads a frame.
+    ///
+    /// After an error the state is what it was.
+    pub fn decode_in(
+        &mut self,
+        payload: &[u8],
+        shapes: &ShapeStore,
+        space: &mut DecodeSpace,
+    ) -> Result<LaneFrame, DecodeError> {
         let (place, sections) = open(payload)?;
         self.check_base(&place, &sections)?;
-        self.model.restart();
-        let staged = HashMap::new();
-        let mut reading = Reading::new(self, shapes, &place, staged, &sections)?;
+        space.model.restart();
+        let mut reading = Reading::new(self, (shapes, space), &place, &sections)?;
         let entries = reading.records(&sections)?;
         let staged = reading.finish(&entries)?;
         if place.is_kept {
@@ -196,8 +224,9 @@ impl Head {
 
 /// One frame that is being read.
 struct Reading<'a> {
-    lane: &'a mut LaneDecoder,
+    lane: &'a LaneDecoder,
     shapes: &'a ShapeStore,
+    space: &'a mut DecodeSpace,
     place: &'a Place,
     /// Targets as this frame leaves them.
     staged: HashMap<u32, Target>,
@@ -210,10 +239,9 @@ struct Reading<'a> {
 
 impl<'a> Reading<'a> {
     fn new(
-        lane: &'a mut LaneDecoder,
-        shapes: &'a ShapeStore,
+        lane: &'a LaneDecoder,
+        (shapes, space): (&'a ShapeStore, &'a mut DecodeSpace),
         place: &'a Place,
-        staged: HashMap<u32, Target>,
         sections: &'a Sections,
     ) -> Result<Self, DecodeError> {
         let (expected, coded) = match sections.coded.split_first_chunk() {
@@ -224,8 +252,9 @@ impl<'a> Reading<'a> {
         Ok(Self {
             lane,
             shapes,
+            space,
             place,
-            staged,
+            staged: HashMap::new(),
             coder: Decoder::new(coded, &sections.raw),
             expected,
             check: crc32fast::Hasher::new(),
@@ -290,14 +319,14 @@ impl<'a> Reading<'a> {
         }
         let mut column = Column::default();
         column.clear(shape.page().len(), shape.page().has_times());
-        let coding = (&mut self.coder, &mut self.lane.model);
-        let scratch = &mut self.lane.scratch;
+        let coding = (&mut self.coder, &mut self.space.model);
+        let scratch = &mut self.space.scratch;
         target.code(coding, (mode, time_ms), &mut column, scratch);
         if !self.coder.is_sound() {
             return Err(DecodeError::Truncated);
         }
         let flags = shape.page().flags();
-        column.check(flags, &mut self.check, &mut self.lane.buffer);
+        column.check(flags, &mut self.check, &mut self.space.buffer);
         if self.place.is_kept {
             self.staged.insert(id, target);
         }

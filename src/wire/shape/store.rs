@@ -101,23 +101,18 @@ impl ShapeStore {
         let mut unknown = None;
         while reader.remaining() > 0 {
             let packed = Packed::read(&mut reader)?;
-            ids.push(packed.id);
             if self.shapes.contains_key(&packed.id) {
+                ids.push(packed.id);
                 continue;
             }
-            let base = match packed.base {
-                None => None,
-                Some(base) => match self.shapes.get(&base) {
-                    Some(base) => Some(base),
-                    None => {
-                        ids.pop();
-                        unknown = unknown.or(Some(base));
-                        continue;
-                    }
-                },
-            };
+            let base = packed.base.map(|base| (base, self.shapes.get(&base)));
+            if let Some((base, None)) = base {
+                unknown = unknown.or(Some(base));
+                continue;
+            }
+            let base = base.and_then(|(_, base)| base);
             let shape = packed.open(base)?;
-            self.insert(shape)?;
+            ids.push(self.insert(shape)?.id());
         }
         match unknown {
             None => Ok(ids),
