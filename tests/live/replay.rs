@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use prometheus_streams::wire::Role;
+use prometheus_streams::bus::{self, Consumer, Incoming, Kind, Phase, Subject};
+use prometheus_streams::wire::{LaneDecoder, Role, ShapeStore};
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::support::{
     Bus, Endpoint, Lab, LaneWriter, NatsServer, Program, Version, receiver_config, run, value,
@@ -245,5 +248,78 @@ fn frames_whose_key_frame_has_left_the_stream_are_skipped() {
         for target in TARGETS {
             has_exactly(&endpoint, target, std::iter::once(4));
         }
+    });
+}
+
+/// A consumer in this process; it reads nothing again but what it must.
+async fn consumer(nats: &NatsServer, name: &str) -> mpsc::Receiver<Incoming> {
+    let settings = bus::Settings {
+        urls: vec![nats.url()],
+        topic: "prometheus".to_owned(),
+        stream: "PROMETHEUS".to_owned(),
+        client_id: None,
+        tls: None,
+        auth: None,
+        manage: false,
+        max_age: Duration::from_secs(600),
+        replicas: 1,
+        storage: bus::Storage::File,
+    };
+    let bus = bus::Bus::connect(settings, "test").await.unwrap();
+    let consumer = Consumer::new(bus, name.to_owned()).with_prime_window(Duration::ZERO);
+    let (incoming_tx, incoming_rx) = mpsc::channel(64);
+    tokio::spawn(consumer.run(incoming_tx, CancellationToken::new()));
+    incoming_rx
+}
+
+#[test]
+fn a_lanes_state_is_read_from_its_last_key_frame_however_old_that_is() {
+    run(SCENARIO, async |lab| {
+        let (nats, bus) = start(lab).await;
+        let mut silent = LaneWriter::new("USDC1", 0, &["silent"]);
+        let mut busy = LaneWriter::new("USDC1", 1, &["busy"]);
+        silent.announce(&bus).await;
+        silent.write_groups(&bus, 5, 3).await;
+        busy.announce(&bus).await;
+        busy.write_groups(&bus, 8, 3).await;
+        let last = busy.write(&bus, Role::Leaf).await;
+        let endpoint = Endpoint::start().await;
+        let mut receiver = Program::receiver(lab, config(&nats, &endpoint, "receiver"));
+        wait_until(SOON, "everything is acknowledged", async || {
+            match bus.floor("receiver-recorder").await? {
+                floor if floor == last => Ok(()),
+                floor => Err(format!("{floor} of {last}")),
+            }
+        })
+        .await;
+        receiver.kill();
+
+        // The position itself may be gone, too.
+        bus.delete(last).await;
+        silent.write(&bus, Role::Link).await;
+        busy.write(&bus, Role::Link).await;
+        let mut incoming = consumer(&nats, "receiver-recorder").await;
+        let (mut shapes, mut decoders) = (ShapeStore::default(), [(); 2].map(|()| None));
+        let mut read = Vec::new();
+        while !read.ends_with(&[(0, 6), (1, 10)]) {
+            let message = tokio::time::timeout(SOON, incoming.recv()).await;
+            let message = message.unwrap().unwrap();
+            let subject = Subject::parse(&message.subject, "prometheus").unwrap();
+            if subject.kind == Kind::Shape {
+                shapes.read(&message.payload).unwrap();
+                continue;
+            }
+            assert_eq!(
+                message.phase == Phase::State,
+                message.sequence.number <= last
+            );
+            let lane = usize::try_from(subject.lane.lane).unwrap();
+            let decoder = decoders[lane].get_or_insert_with(LaneDecoder::default);
+            let frame = decoder.decode(&message.payload, &shapes).unwrap();
+            read.push((lane, frame.header.number));
+        }
+        // From each lane's last key frame on; the last of the busy lane's was deleted.
+        let expected = [(0, 4), (0, 5), (1, 7), (1, 8), (0, 6), (1, 10)];
+        assert_eq!(read, expected);
     });
 }

@@ -70,6 +70,15 @@ impl Bus {
         assert!(stream.delete_message(sequence).await.unwrap());
     }
 
+    /// Returns up to where a consumer has acknowledged everything.
+    pub(crate) async fn floor(&self, consumer: &str) -> Result<u64, String> {
+        let stream = self.jetstream.get_stream(&self.stream).await;
+        let stream = stream.map_err(|error| error.to_string())?;
+        let info = stream.consumer_info(consumer).await;
+        let info = info.map_err(|error| error.to_string())?;
+        Ok(info.ack_floor.stream_sequence)
+    }
+
     /// Listens to messages beside the stream.
     pub(crate) async fn listen(&self, subject: &str) -> async_nats::Subscriber {
         let listening = self.client.subscribe(subject.to_owned());
