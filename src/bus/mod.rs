@@ -12,6 +12,9 @@
 //! | `<lane>` | number of the lane within the site |
 //! | `<kind>` | `s` shape, `k` key frame, `d` delta frame, `t` plain exposition text |
 //!
+//! A poller is asked for a key frame on `<topic>-request.<publisher>.<lane>`, which is no subject of
+//! the stream.
+//!
 //! Dead letters go to `<topic>.dead.<publisher>.<partition>.<lane>.<kind>`: one token more, so
 //! that no consumer of frames ever sees them.
 
@@ -19,6 +22,7 @@ mod connection;
 mod consumer;
 mod follow;
 mod publish;
+mod request;
 mod settings;
 mod stream;
 mod subject;
@@ -27,8 +31,10 @@ pub use connection::{Bus, BusError};
 pub use consumer::{Ack, Acknowledgement, Consumer, Incoming, Phase, Sequence, acknowledge};
 pub use follow::FollowError;
 pub use publish::PublishError;
+pub use request::{KeyRequests, RequestError};
 pub use settings::{Auth, Settings, Storage};
 pub use stream::StreamError;
 pub use subject::{
-    Kind, LaneId, PARTITIONS, Subject, SubjectError, escape_token, partition, unescape_token,
+    Kind, LaneId, PARTITIONS, Subject, SubjectError, escape_token, partition, request_subject,
+    unescape_token,
 };
