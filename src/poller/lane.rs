@@ -165,6 +165,7 @@ impl Lane {
                 lane: self.id,
                 epoch: self.epoch,
                 number,
+                kind: crate::spool::Kind::Key,
                 scrapes: records.iter().filter(is_scrape).count() as u64,
                 closed_ms: self.clock.now_ms(),
                 payload: payload.into(),

@@ -15,6 +15,7 @@ mod keeper;
 mod lane;
 mod metrics;
 mod publisher;
+mod signals;
 
 pub use metrics::Metrics;
 
