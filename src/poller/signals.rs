@@ -11,22 +11,22 @@ pub(super) struct Signals(Vec<OfLane>);
 #[derive(Debug, Default)]
 struct OfLane {
     /// A message that others build on is lost, and it was the newest.
-    is_lost: AtomicBool,
+    lost: AtomicBool,
     /// Old messages had to make room.
-    is_thinned: AtomicBool,
+    thinned: AtomicBool,
     /// A receiver asks for a key frame.
-    is_asked: AtomicBool,
+    asked: AtomicBool,
 }
 
 /// What has happened to one lane since the last look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Happened {
     /// A message was lost right behind those that came through.
-    pub(super) is_lost: bool,
+    pub(super) lost: bool,
     /// Old messages were dropped; those behind them may still arrive.
-    pub(super) is_thinned: bool,
+    pub(super) thinned: bool,
     /// A receiver asked for a key frame.
-    pub(super) is_asked: bool,
+    pub(super) asked: bool,
 }
 
 impl Signals {
@@ -40,17 +40,17 @@ impl Signals {
 
     /// Says that a message cannot be published at all.
     pub(super) fn lost(&self, lane: u32) {
-        self.set(lane, |lane| &lane.is_lost);
+        self.set(lane, |lane| &lane.lost);
     }
 
     /// Says that old messages were dropped because there is no room, or no time, for them.
     pub(super) fn thinned(&self, lane: u32) {
-        self.set(lane, |lane| &lane.is_thinned);
+        self.set(lane, |lane| &lane.thinned);
     }
 
     /// Says that a receiver asks for a key frame.
     pub(super) fn asked(&self, lane: u32) {
-        self.set(lane, |lane| &lane.is_asked);
+        self.set(lane, |lane| &lane.asked);
     }
 
     /// A lane of an earlier run, or one that a stranger asks for, may not be there.
@@ -66,9 +66,9 @@ impl Signals {
         let lane = usize::try_from(lane).ok().and_then(|lane| self.0.get(lane));
         let take = |flag: &AtomicBool| flag.swap(false, Ordering::AcqRel);
         lane.map_or_else(Happened::default, |lane| Happened {
-            is_lost: take(&lane.is_lost),
-            is_thinned: take(&lane.is_thinned),
-            is_asked: take(&lane.is_asked),
+            lost: take(&lane.lost),
+            thinned: take(&lane.thinned),
+            asked: take(&lane.asked),
         })
     }
 }
