@@ -21,6 +21,7 @@
 mod connection;
 mod consumer;
 mod follow;
+mod history;
 mod publish;
 mod request;
 mod settings;

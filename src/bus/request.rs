@@ -58,18 +58,13 @@ impl Bus {
         }
         let subject = request_subject(&self.settings().topic, &lane.publisher, lane.lane);
         let sent = self.client.publish(subject, Bytes::new());
-        match tokio::time::timeout(SEND_TIMEOUT, sent).await {
-            Ok(Ok(())) => debug!(
-                publisher = &*lane.publisher,
-                lane = lane.lane,
-                "asked for a key frame"
-            ),
-            Ok(Err(_)) | Err(_) => debug!(
-                publisher = &*lane.publisher,
-                lane = lane.lane,
-                "cannot ask for a key frame"
-            ),
-        }
+        let is_sent = matches!(tokio::time::timeout(SEND_TIMEOUT, sent).await, Ok(Ok(())));
+        debug!(
+            publisher = &*lane.publisher,
+            lane = lane.lane,
+            is_sent,
+            "asked for a key frame"
+        );
     }
 
     /// Listens to the requests for key frames of a site's lanes.
