@@ -8,6 +8,7 @@ use tracing::error;
 
 use super::Metrics;
 use super::metrics::DropReason;
+use super::signals::Signals;
 use crate::spool::{Entry, Position};
 
 /// Bytes of frames that may wait, all lanes together.
@@ -29,7 +30,7 @@ pub(super) struct Waiting {
 impl Waiting {
     /// Tells whether both are the same frame, wherever each came from.
     fn is(&self, other: &Self) -> bool {
-        let name = |frame: &Self| (frame.entry.lane, frame.entry.epoch, frame.entry.number);
+        let name = |Self { entry, .. }: &Self| (entry.lane, entry.epoch, entry.number, entry.kind);
         name(self) == name(other)
     }
 }
@@ -39,6 +40,7 @@ impl Waiting {
 pub(super) struct Backlog {
     state: Mutex<State>,
     lanes: Vec<Arc<Notify>>,
+    signals: Arc<Signals>,
     emptied: Notify,
     bytes_max: usize,
     metrics: Metrics,
@@ -76,14 +78,21 @@ impl Backlog {
             is_closed: false,
             is_dropping: false,
         };
+        let signals = Arc::new(Signals::new(lanes));
         let lanes = std::iter::repeat_with(Arc::default).take(lanes).collect();
         Self {
             state: Mutex::new(state),
             lanes,
+            signals,
             emptied: Notify::new(),
             bytes_max,
             metrics,
         }
+    }
+
+    /// Returns where lanes are told what became of their messages.
+    pub(super) fn signals(&self) -> &Arc<Signals> {
+        &self.signals
     }
 
     /// Puts a frame behind the others of its queue; drops the oldest ones when there is no room.
@@ -96,20 +105,22 @@ impl Backlog {
         if let Some(lane) = state.lanes.get_mut(queue) {
             lane.frames.push_back((order, frame));
         }
-        let mut dropped = 0;
+        let (mut frames, mut dropped) = (0, 0);
         while state.bytes > self.bytes_max {
             let Some(frame) = state.drop_oldest() else {
                 break;
             };
+            frames += 1;
             dropped += frame.entry.scrapes;
+            self.signals.thinned(frame.entry.lane);
         }
-        if dropped > 0 && !state.is_dropping {
+        if frames > 0 && !state.is_dropping {
             error!(
                 bytes = self.bytes_max,
                 "no room for more frames; dropping the oldest ones"
             );
         }
-        state.is_dropping = dropped > 0 || (state.is_dropping && state.bytes > self.bytes_max / 2);
+        state.is_dropping = frames > 0 || (state.is_dropping && state.bytes > self.bytes_max / 2);
         self.metrics.dropped(DropReason::BufferFull, dropped);
         self.metrics.waiting(state.bytes, state.frames());
         drop(state);
@@ -244,6 +255,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::spool::Kind;
 
     fn frame(lane: u32, number: u64) -> Waiting {
         let payload = Bytes::from_static(&[0; 10]);
@@ -252,6 +264,7 @@ mod tests {
             lane,
             epoch,
             number,
+            kind: Kind::Delta,
             scrapes,
             closed_ms,
             payload,
