@@ -12,7 +12,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tempfile::TempDir;
 
 use prometheus_streams::clock::Clock;
-use prometheus_streams::spool::{Entry, Fsync, Settings, Spool};
+use prometheus_streams::spool::{Entry, Fsync, Kind, Settings, Spool};
 
 /// A frame of about a hundred small targets.
 const FRAME_BYTES: usize = 16 << 10;
@@ -40,6 +40,7 @@ fn frame(number: u64) -> Entry {
         lane: 0,
         epoch: 1,
         number,
+        kind: Kind::Delta,
         scrapes: 100,
         closed_ms: Clock::system().now_ms(),
         payload: Bytes::from(vec![0x5a; FRAME_BYTES]),

@@ -38,6 +38,8 @@ pub struct Bus {
     pub(super) settings: Arc<Settings>,
     pub(super) client: async_nats::Client,
     pub(super) context: jetstream::Context,
+    /// How long the stream keeps messages, milliseconds; 0: until it was found.
+    pub(super) max_age_ms: Arc<AtomicU64>,
     connected: watch::Receiver<bool>,
 }
 
@@ -92,6 +94,7 @@ impl Bus {
             settings: Arc::new(settings),
             client,
             context,
+            max_age_ms: Arc::default(),
             connected,
         })
     }
@@ -114,6 +117,16 @@ impl Bus {
             .try_server_info()
             .map(|info| info.max_payload)
             .filter(|max| *max > 0)
+    }
+
+    /// Returns how long the stream keeps messages, as it was when it was last looked at, or as a
+    /// new one would; without an end that is [`Duration::MAX`].
+    pub fn stream_max_age(&self) -> Duration {
+        match self.max_age_ms.load(Ordering::Relaxed) {
+            0 => self.settings.max_age,
+            u64::MAX => Duration::MAX,
+            found => Duration::from_millis(found),
+        }
     }
 
     /// Returns the settings it was made with.

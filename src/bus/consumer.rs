@@ -4,9 +4,10 @@
 //! lost connection, after a time-out. For us order is worth more, so what is missing is read
 //! straight from the stream before anything younger is handed on:
 //!
-//! * at the start, everything between the consumer's acknowledgement floor and what it has
-//!   delivered already ([`Phase::Recovered`]), and before that a stretch of what was acknowledged,
-//!   for the state that the reader needs ([`Phase::Primed`]);
+//! * at the start, all shapes, and for each lane the frames from its last key frame before the
+//!   consumer's acknowledgement floor on ([`Phase::State`]); then a stretch of what was
+//!   acknowledged last ([`Phase::Primed`]), and everything between the floor and what the consumer
+//!   has delivered already ([`Phase::Recovered`]);
 //! * in between, whenever the consumer's own numbering shows that a delivery was lost on the way.
 //!
 //! A recovered message has nothing to acknowledge; the redelivery that follows later brings it.
@@ -29,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::Bus;
+use super::history::{History, HistoryError, Stretch};
 use crate::retry::{Backoff, Retry};
 
 /// Without a sign from us for so long, the server delivers a message again.
@@ -52,10 +54,9 @@ const PULL_HEARTBEAT: Duration = Duration::from_secs(5);
 /// How far back acknowledged messages are read again at the start.
 ///
 /// A stale marker that a crash cost is of use as long as Prometheus looks back, which is 5 minutes.
-const PRIME_WINDOW: Duration = Duration::from_secs(5 * 60);
-
-/// A reader of history that dies is forgotten by the server after this time.
-const HISTORY_INACTIVE: Duration = Duration::from_secs(30);
+/// A little longer, because lanes begin a group every 5 minutes: those whose key frame lies further
+/// back have to be read one by one.
+const PRIME_WINDOW: Duration = Duration::from_secs(6 * 60);
 
 const BACKOFF_MIN: Duration = Duration::from_millis(200);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
@@ -132,6 +133,9 @@ impl Place {
 /// How a message came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
+    /// A shape, wherever it stands, or a frame that was acknowledged long ago: it matters for what
+    /// later frames are coded against, and for nothing else.
+    State,
     /// It was acknowledged in an earlier life: learn from it, do not deliver it.
     Primed,
     /// Read from the stream because its delivery was lost or never acknowledged.
@@ -176,6 +180,14 @@ enum ConsumeError {
     },
     #[error("the consumer was deleted")]
     Deleted,
+    #[error("{0}")]
+    History(HistoryError),
+}
+
+impl From<HistoryError> for ConsumeError {
+    fn from(error: HistoryError) -> Self {
+        Self::History(error)
+    }
 }
 
 fn request(what: &'static str) -> impl Fn(async_nats::Error) -> ConsumeError {
@@ -215,6 +227,7 @@ pub struct Consumer {
     /// When the stream was created that this is about, and how many there were before.
     created: Option<DateTime>,
     generation: u32,
+    prime_window: Duration,
 }
 
 impl Consumer {
@@ -230,7 +243,16 @@ impl Consumer {
             primed: false,
             created: None,
             generation: 0,
+            prime_window: PRIME_WINDOW,
         }
+    }
+
+    /// Says how far back acknowledged messages are read again at the start, which is 6 minutes
+    /// otherwise; what frames are coded against is read in any case.
+    #[must_use]
+    pub fn with_prime_window(mut self, window: Duration) -> Self {
+        self.prime_window = window;
+        self
     }
 
     /// Hands on messages in the order of the stream until `stop` or until nobody listens.
@@ -282,7 +304,9 @@ impl Consumer {
                 what: "find the stream",
                 detail: error.to_string(),
             })?;
-        self.note_stream(stream.cached_info().created);
+        let info = stream.cached_info();
+        let first_sequence = info.state.first_sequence;
+        self.note_stream(info.created);
         let mut consumer = self.durable(&stream).await?;
         let info = consumer
             .info()
@@ -291,9 +315,15 @@ impl Consumer {
         let floor = info.ack_floor.stream_sequence;
         let delivered = info.delivered.stream_sequence;
         let mut expected = info.delivered.consumer_sequence + 1;
+        let history = self.history(&stream, incoming);
+        // Shapes as well when the stream has dropped what we never saw.
+        if !self.primed || first_sequence > self.last_sequence + 1 {
+            history.shapes().await?;
+        }
         if !self.primed {
-            self.prime(&stream, floor, incoming).await?;
+            prime(&history, floor, self.prime_window).await?;
             self.primed = true;
+            self.last_sequence = self.last_sequence.max(floor);
         }
         self.recover(
             &stream,
@@ -408,26 +438,6 @@ impl Consumer {
         })
     }
 
-    /// Reads a stretch of acknowledged messages up to `floor`.
-    async fn prime(
-        &mut self,
-        stream: &Stream,
-        floor: u64,
-        incoming: &mpsc::Sender<Incoming>,
-    ) -> Result<(), ConsumeError> {
-        if floor == 0 || self.last_sequence > 0 {
-            return Ok(());
-        }
-        // Retention may have removed the message: then all that is left is younger than the floor.
-        let Ok(at_floor) = stream.get_raw_message(floor).await else {
-            return Ok(());
-        };
-        let start_time = at_floor.time - PRIME_WINDOW;
-        let policy = DeliverPolicy::ByStartTime { start_time };
-        self.read(stream, policy, floor, Phase::Primed, incoming)
-            .await
-    }
-
     /// Reads the messages `first` to `last` straight from the stream.
     async fn recover(
         &mut self,
@@ -439,73 +449,33 @@ impl Consumer {
         if first > last {
             return Ok(());
         }
-        let policy = DeliverPolicy::ByStartSequence {
-            start_sequence: first,
+        let mut progress = self.last_sequence;
+        let history = self.history(stream, incoming);
+        let stretch = Stretch {
+            filter: history.all(),
+            from: DeliverPolicy::ByStartSequence {
+                start_sequence: first,
+            },
+            last,
+            phase: Phase::Recovered,
         };
-        self.read(stream, policy, last, Phase::Recovered, incoming)
-            .await
+        let read = history.read(&stretch, &mut progress).await;
+        // Also when it failed on the way.
+        self.last_sequence = progress;
+        Ok(read?)
     }
 
-    async fn read(
-        &mut self,
-        stream: &Stream,
-        deliver_policy: DeliverPolicy,
-        last: u64,
-        phase: Phase,
-        incoming: &mpsc::Sender<Incoming>,
-    ) -> Result<(), ConsumeError> {
-        let config = Config {
-            deliver_policy,
-            ack_policy: AckPolicy::None,
-            filter_subject: self.filter(),
-            inactive_threshold: HISTORY_INACTIVE,
-            memory_storage: true,
-            ..Config::default()
-        };
-        let reader = stream
-            .create_consumer(config)
-            .await
-            .map_err(|error| request("read the stream's history")(error.into()))?;
-        let result = self.read_with(&reader, last, phase, incoming).await;
-        // It would go away by itself; the server need not keep it until then.
-        if let Err(error) = stream.delete_consumer(&reader.cached_info().name).await {
-            debug!(
-                error = error.to_string(),
-                "cannot delete the reader of history"
-            );
-        }
-        result
-    }
-
-    async fn read_with(
-        &mut self,
-        reader: &PullConsumer<Config>,
-        last: u64,
-        phase: Phase,
-        incoming: &mpsc::Sender<Incoming>,
-    ) -> Result<(), ConsumeError> {
-        let failed = request("read the stream's history");
-        loop {
-            let batch = reader.fetch().max_messages(BATCH_MESSAGES).messages().await;
-            let mut batch = batch.map_err(|error| failed(error.into()))?;
-            let mut count = 0;
-            while let Some(message) = batch.next().await {
-                let message = message.map_err(&failed)?;
-                let place = Place::of(&message).map_err(&failed)?;
-                if place.sequence > last {
-                    return Ok(());
-                }
-                count += 1;
-                self.last_sequence = self.last_sequence.max(place.sequence);
-                let old = Incoming::new(message.message, self.generation, &place, phase);
-                if incoming.send(old).await.is_err() {
-                    return Ok(());
-                }
-            }
-            // A batch without any message: the end of the stream is reached.
-            if count == 0 {
-                return Ok(());
-            }
+    fn history<'s>(
+        &'s self,
+        stream: &'s Stream,
+        incoming: &'s mpsc::Sender<Incoming>,
+    ) -> History<'s> {
+        History {
+            stream,
+            topic: &self.bus.settings.topic,
+            site: "*",
+            generation: self.generation,
+            incoming,
         }
     }
 
@@ -513,4 +483,40 @@ impl Consumer {
     fn filter(&self) -> String {
         format!("{}.*.*.*.*", self.bus.settings.topic)
     }
+}
+
+/// Hands on what led to the state at `floor`: from each lane's last key frame on what later frames
+/// are coded against, and a stretch of what was acknowledged last.
+///
+/// When it fails on the way it is done again from its start: a frame that was read already changes
+/// no state.
+async fn prime(history: &History<'_>, floor: u64, window: Duration) -> Result<(), ConsumeError> {
+    let state = &history.stream.cached_info().state;
+    if floor < state.first_sequence.max(1) {
+        // Nothing that was acknowledged is left.
+        return Ok(());
+    }
+    let at_floor = DeliverPolicy::ByStartSequence {
+        start_sequence: floor,
+    };
+    // Somebody may have deleted the message itself.
+    let at_floor = history.first(at_floor).await?;
+    let time = at_floor.map_or(state.last_timestamp, |(_, time)| time);
+    let start_time = time - window;
+    let start = history.first(DeliverPolicy::ByStartTime { start_time });
+    let start = start.await?.map_or(floor + 1, |(start, _)| start);
+    let keys = history.keys(floor).await?;
+    history.states(keys, start.min(floor + 1)).await?;
+    if start > floor {
+        return Ok(());
+    }
+    let stretch = Stretch {
+        filter: history.all(),
+        from: DeliverPolicy::ByStartSequence {
+            start_sequence: start,
+        },
+        last: floor,
+        phase: Phase::Primed,
+    };
+    Ok(history.read(&stretch, &mut 0).await?)
 }

@@ -12,13 +12,18 @@
 //! | `<lane>` | number of the lane within the site |
 //! | `<kind>` | `s` shape, `k` key frame, `d` delta frame, `t` plain exposition text |
 //!
+//! A poller is asked for a key frame on `<topic>-request.<publisher>.<lane>`, which is no subject of
+//! the stream.
+//!
 //! Dead letters go to `<topic>.dead.<publisher>.<partition>.<lane>.<kind>`: one token more, so
 //! that no consumer of frames ever sees them.
 
 mod connection;
 mod consumer;
 mod follow;
+mod history;
 mod publish;
+mod request;
 mod settings;
 mod stream;
 mod subject;
@@ -27,8 +32,10 @@ pub use connection::{Bus, BusError};
 pub use consumer::{Ack, Acknowledgement, Consumer, Incoming, Phase, Sequence, acknowledge};
 pub use follow::FollowError;
 pub use publish::PublishError;
+pub use request::{KeyRequests, RequestError};
 pub use settings::{Auth, Settings, Storage};
 pub use stream::StreamError;
 pub use subject::{
-    Kind, LaneId, PARTITIONS, Subject, SubjectError, escape_token, partition, unescape_token,
+    Kind, LaneId, PARTITIONS, Subject, SubjectError, escape_token, partition, request_subject,
+    unescape_token,
 };

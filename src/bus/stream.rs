@@ -1,5 +1,6 @@
 //! The stream: found or created, never altered.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind};
@@ -103,7 +104,9 @@ impl Bus {
         let settings = &self.settings;
         match self.context.get_stream(&settings.stream).await {
             Ok(stream) => {
-                check(&stream.cached_info().config, settings)?;
+                let found = &stream.cached_info().config;
+                check(found, settings)?;
+                self.note_max_age(found);
                 Ok(stream)
             }
             Err(error) => match error.kind() {
@@ -115,6 +118,15 @@ impl Bus {
                 kind => Err(StreamError::Unavailable(kind.to_string())),
             },
         }
+    }
+
+    fn note_max_age(&self, found: &Config) {
+        // Zero is for ever there, and not known here.
+        let millis = match found.max_age.as_millis() {
+            0 => u64::MAX,
+            millis => u64::try_from(millis).unwrap_or(u64::MAX),
+        };
+        self.max_age_ms.store(millis, Ordering::Relaxed);
     }
 
     async fn create_stream(&self) -> Result<Stream, StreamError> {
@@ -134,6 +146,7 @@ impl Bus {
                 if let Some(what) = difference(created_config, &wanted).first() {
                     return Err(StreamError::NotAsAsked { stream, what });
                 }
+                self.note_max_age(created_config);
                 info!(stream, "created the stream");
                 Ok(created)
             }

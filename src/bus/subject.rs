@@ -128,6 +128,33 @@ pub fn partition(lane: &LaneId) -> u32 {
     crc32fast::hash(lane.to_string().as_bytes()) % PARTITIONS
 }
 
+/// Returns the subject on which a lane's poller is asked for a key frame.
+///
+/// It lies beside the topic, so that the stream does not store it.
+pub fn request_subject(topic: &str, publisher: &str, lane: u32) -> String {
+    format!("{topic}-request.{}.{lane}", escape_token(publisher))
+}
+
+/// The subjects of requests.
+pub(super) struct RequestSubject;
+
+impl RequestSubject {
+    /// Returns the subject that matches the requests to all lanes of a site.
+    pub(super) fn of_site(topic: &str, publisher: &str) -> String {
+        format!("{topic}-request.{}.*", escape_token(publisher))
+    }
+
+    /// Takes a request's subject apart; `None` for one that [`request_subject`] would not write.
+    pub(super) fn parse(subject: &str, topic: &str) -> Option<LaneId> {
+        let rest = subject.strip_prefix(topic)?.strip_prefix("-request.")?;
+        let (publisher, lane) = rest.split_once('.')?;
+        Some(LaneId {
+            publisher: unescape_token(publisher)?.into(),
+            lane: number(lane)?,
+        })
+    }
+}
+
 /// Escapes a name into one token: all but ASCII letters, digits, `-` and `_` becomes `%XX`.
 pub fn escape_token(name: &str) -> String {
     let mut token = String::with_capacity(name.len());
@@ -204,6 +231,30 @@ mod tests {
             lane,
         };
         assert_eq!([0, 1, 2].map(|n| partition(&lane(n))), [11, 29, 7]);
+    }
+
+    #[test]
+    fn a_request_names_its_lane_and_is_outside_of_the_topic() {
+        let subject = request_subject("prom.eu", "dc1.example", 17);
+        assert_eq!(subject, "prom.eu-request.dc1%2Eexample.17");
+        assert!(Subject::parse(&subject, "prom.eu").is_err());
+        let lane = RequestSubject::parse(&subject, "prom.eu").unwrap();
+        assert_eq!((&*lane.publisher, lane.lane), ("dc1.example", 17));
+        assert_eq!(
+            RequestSubject::of_site("prom.eu", "dc1.example"),
+            "prom.eu-request.dc1%2Eexample.*"
+        );
+        for foreign in [
+            "prom.eu.dc1.17",
+            "prom-request.dc1.17",
+            "prom.eu-request.dc1",
+            "prom.eu-request.dc1.017",
+            "prom.eu-request.dc1.x",
+            "prom.eu-request.dc1.1.2",
+            "prom.eu-request.d%c1.1",
+        ] {
+            assert_eq!(RequestSubject::parse(foreign, "prom.eu"), None, "{foreign}");
+        }
     }
 
     #[track_caller]

@@ -30,6 +30,7 @@ pub(super) const TOP: Keys = Keys {
         "poller_stream",
         "receiver_stream",
         "spool",
+        "wire",
         "push_gateway",
         "remote_write",
         "tls",
@@ -124,6 +125,12 @@ pub(super) const SPOOL: Keys = Keys {
     block: "spool",
     known: &["dir", "max_size", "max_age", "fsync"],
     foreign: &[("path", "write `dir`"), ("max_bytes", "write `max_size`")],
+};
+
+pub(super) const WIRE: Keys = Keys {
+    block: "wire",
+    known: &["chain"],
+    foreign: &[],
 };
 
 pub(super) const PUSH_GATEWAY: Keys = Keys {
@@ -272,7 +279,7 @@ pub(super) const TARGET: Keys = Keys {
 /// The last step of a path such as `remote_write[0].basic_auth.password` belongs to the block
 /// that the step before it names.
 pub fn known_keys() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
-    const ALL: [&Keys; 14] = [
+    const ALL: [&Keys; 15] = [
         &TOP,
         &JOB,
         &TARGET,
@@ -280,6 +287,7 @@ pub fn known_keys() -> impl Iterator<Item = (&'static str, &'static [&'static st
         &RECEIVER_STREAM,
         &TLS,
         &SPOOL,
+        &WIRE,
         &PUSH_GATEWAY,
         &REMOTE_WRITE,
         &QUEUE_CONFIG,

@@ -59,6 +59,8 @@ pub struct Config {
     pub receiver_stream: Option<bus::Settings>,
     /// Where frames wait on disk while the poller cannot publish them, if they do.
     pub spool: Option<crate::spool::Settings>,
+    /// Whether a lane's frame is based on the one before it; else on a key frame alone.
+    pub chain: bool,
     /// Where the receiver pushes.
     pub push_gateway: Option<sink::pushgateway::Settings>,
     /// Where the receiver writes.

@@ -44,6 +44,9 @@ pub(super) fn read(root: &Node, file: &str, report: &mut Report) -> Option<Confi
     let spool = block
         .block("spool", &keys::SPOOL, report)
         .and_then(|block| spool::read(&block, report));
+    let chain = block
+        .block("wire", &keys::WIRE, report)
+        .and_then(|block| block.boolean("chain", report));
     let push_gateway = block.block("push_gateway", &keys::PUSH_GATEWAY, report);
     let push_gateway = push_gateway.and_then(|block| sinks::push_gateway(&block, report));
     let shared = Shared {
@@ -76,6 +79,7 @@ pub(super) fn read(root: &Node, file: &str, report: &mut Report) -> Option<Confi
         poller_stream,
         receiver_stream,
         spool,
+        chain: chain.unwrap_or(true),
         push_gateway,
         remote_write,
     })

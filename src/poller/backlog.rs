@@ -8,6 +8,7 @@ use tracing::error;
 
 use super::Metrics;
 use super::metrics::DropReason;
+use super::signals::Signals;
 use crate::spool::{Entry, Position};
 
 /// Bytes of frames that may wait, all lanes together.
@@ -32,14 +33,8 @@ impl Waiting {
     /// One that was under way when all went to disk comes from there again, and its place has to
     /// be confirmed as well.
     fn is(&self, other: &Self) -> bool {
-        let name = |frame: &Self| {
-            let Entry {
-                lane,
-                epoch,
-                number,
-                ..
-            } = frame.entry;
-            (lane, epoch, number, frame.position)
+        let name = |Self { entry, position }: &Self| {
+            (entry.lane, entry.epoch, entry.number, entry.kind, *position)
         };
         name(self) == name(other)
     }
@@ -50,6 +45,7 @@ impl Waiting {
 pub(super) struct Backlog {
     state: Mutex<State>,
     lanes: Vec<Arc<Notify>>,
+    signals: Arc<Signals>,
     emptied: Notify,
     bytes_max: usize,
     metrics: Metrics,
@@ -87,14 +83,21 @@ impl Backlog {
             is_closed: false,
             is_dropping: false,
         };
+        let signals = Arc::new(Signals::new(lanes));
         let lanes = std::iter::repeat_with(Arc::default).take(lanes).collect();
         Self {
             state: Mutex::new(state),
             lanes,
+            signals,
             emptied: Notify::new(),
             bytes_max,
             metrics,
         }
+    }
+
+    /// Returns where lanes are told what became of their messages.
+    pub(super) fn signals(&self) -> &Arc<Signals> {
+        &self.signals
     }
 
     /// Puts a frame behind the others of its queue; drops the oldest ones when there is no room.
@@ -107,20 +110,22 @@ impl Backlog {
         if let Some(lane) = state.lanes.get_mut(queue) {
             lane.frames.push_back((order, frame));
         }
-        let mut dropped = 0;
+        let (mut frames, mut dropped) = (0, 0);
         while state.bytes > self.bytes_max {
             let Some(frame) = state.drop_oldest() else {
                 break;
             };
+            frames += 1;
             dropped += frame.entry.scrapes;
+            self.signals.thinned(frame.entry.lane);
         }
-        if dropped > 0 && !state.is_dropping {
+        if frames > 0 && !state.is_dropping {
             error!(
                 bytes = self.bytes_max,
                 "no room for more frames; dropping the oldest ones"
             );
         }
-        state.is_dropping = dropped > 0 || (state.is_dropping && state.bytes > self.bytes_max / 2);
+        state.is_dropping = frames > 0 || (state.is_dropping && state.bytes > self.bytes_max / 2);
         self.metrics.dropped(DropReason::BufferFull, dropped);
         self.metrics.waiting(state.bytes, state.frames());
         drop(state);
@@ -255,6 +260,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::spool::Kind;
 
     fn frame(lane: u32, number: u64) -> Waiting {
         let payload = Bytes::from_static(&[0; 10]);
@@ -263,6 +269,7 @@ mod tests {
             lane,
             epoch,
             number,
+            kind: Kind::Delta,
             scrapes,
             closed_ms,
             payload,

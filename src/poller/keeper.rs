@@ -229,6 +229,7 @@ impl Keeper {
             // In memory it would overtake what is on disk.
             self.metrics
                 .dropped(DropReason::SpoolError, frame.entry.scrapes);
+            self.backlog.signals().lost(frame.entry.lane);
         }
         let dropped = self.spool.as_mut().map(Spool::take_dropped);
         self.count(&dropped.unwrap_or_default());
@@ -297,6 +298,9 @@ impl Keeper {
             (DropReason::SpoolDamaged, damaged),
         ] {
             let total = lanes.total();
+            for (lane, _) in lanes.lanes() {
+                self.backlog.signals().thinned(lane);
+            }
             self.metrics.dropped(reason, total.scrapes);
             if total.entries > 0 {
                 let (frames, scrapes) = (total.entries, total.scrapes);

@@ -1,32 +1,37 @@
 //! One lane: gathers records into frames.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{debug, warn};
 
+use super::frames::{Frames, Limits, Load, Settings};
+use super::signals::{Happened, Signals};
 use crate::bus::Bus;
 use crate::clock::Clock;
-use crate::model::{FailureReason, Heartbeat, Outcome, Record};
+use crate::model::Heartbeat;
 use crate::spool::Entry;
-use crate::wire::{self, Header};
+use crate::wire::Record;
 
 /// A record waits at most this long for company.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// A frame is closed when the expositions in it reach this size: a sixteenth of what a reader takes.
-const TEXT_BYTES_MAX: usize = 4 << 20;
-
-/// A single scrape may be larger; what a reader would refuse is not sent.
-const TEXTS_MAX: usize = wire::DECODED_MAX - (1 << 20);
-
-/// A frame is closed when it has this many records, so that events alone do not pile up.
-const RECORDS_MAX: usize = 1000;
-
 /// The lane's sign of life, with the list of its targets.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How often the lane looks whether shapes have to be announced again.
+const REPEAT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// At least this long between two key frames that receivers ask for, or that follow a loss:
+/// several receivers may ask for the same, and a loss is often not the last.
+const KEY_REQUEST_GAP: Duration = Duration::from_secs(15);
+
+/// At least this long between two key frames that follow the loss of old frames: a full spool drops
+/// all the time, and its frames are followed by regular key frames before long.
+const THINNED_GAP: Duration = Duration::from_secs(60);
 
 /// Before the server has told its own limit: NATS's default.
 const PAYLOAD_MAX_DEFAULT: usize = 1 << 20;
@@ -35,39 +40,78 @@ const PAYLOAD_MAX_DEFAULT: usize = 1 << 20;
 const HEADERS_MAX: usize = 1024;
 
 /// The task that gathers a lane's records.
-#[derive(Debug)]
 pub(super) struct Lane {
     id: u32,
-    epoch: u64,
-    number: u64,
     live: Vec<u64>,
     open: Vec<Record>,
-    open_bytes: usize,
-    closed: mpsc::Sender<Entry>,
-    bus: Bus,
-    clock: Clock,
+    load: Load,
+    frames: Frames,
+    repair: Repair,
+    outside: Outside,
+}
+
+/// What a lane needs of others.
+#[derive(Debug, Clone)]
+pub(super) struct Outside {
+    /// Where closed frames go.
+    pub(super) closed: mpsc::Sender<Entry>,
+    /// What became of them.
+    pub(super) signals: Arc<Signals>,
+    /// Whose limits hold.
+    pub(super) bus: Bus,
+    pub(super) clock: Clock,
+}
+
+impl Outside {
+    fn limits(&self) -> Limits {
+        let payload_max = self.bus.max_payload().unwrap_or(PAYLOAD_MAX_DEFAULT);
+        Limits {
+            payload_max: payload_max.saturating_sub(HEADERS_MAX),
+            max_age: self.bus.stream_max_age(),
+            now_ms: self.clock.now_ms(),
+        }
+    }
+}
+
+/// When a lane starts anew because receivers cannot follow it.
+#[derive(Debug, Default)]
+struct Repair {
+    is_needed: bool,
+    is_for_old: bool,
+    last: Option<Instant>,
+}
+
+impl Repair {
+    fn note(&mut self, happened: Happened) {
+        self.is_needed |= happened.lost || happened.asked;
+        self.is_for_old |= happened.thinned;
+    }
+
+    /// Tells whether it is time, and takes it as done then.
+    fn is_due(&mut self) -> bool {
+        let has_passed = |gap| self.last.is_none_or(|last| last.elapsed() >= gap);
+        let is_due = self.is_needed && has_passed(KEY_REQUEST_GAP)
+            || self.is_for_old && has_passed(THINNED_GAP);
+        if is_due {
+            *self = Self {
+                last: Some(Instant::now()),
+                ..Self::default()
+            };
+        }
+        is_due
+    }
 }
 
 impl Lane {
-    pub(super) fn new(
-        id: u32,
-        epoch: u64,
-        live: Vec<u64>,
-        closed: mpsc::Sender<Entry>,
-        bus: Bus,
-        clock: Clock,
-    ) -> Self {
-        let open = Vec::new();
+    pub(super) fn new(settings: Settings, live: Vec<u64>, outside: Outside) -> Self {
         Self {
-            id,
-            epoch,
-            number: 0,
+            id: settings.lane,
             live,
-            open,
-            open_bytes: 0,
-            closed,
-            bus,
-            clock,
+            open: Vec::new(),
+            load: Load::default(),
+            frames: Frames::new(settings, outside.limits()),
+            repair: Repair::default(),
+            outside,
         }
     }
 
@@ -79,6 +123,8 @@ impl Lane {
     ) {
         let mut heartbeats = tokio::time::interval(HEARTBEAT_INTERVAL);
         heartbeats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut repeats = tokio::time::interval(REPEAT_INTERVAL);
+        repeats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut deadline = Instant::now();
         loop {
             let was_empty = self.open.is_empty();
@@ -94,17 +140,22 @@ impl Lane {
                 },
                 () = tokio::time::sleep_until(deadline), if !was_empty => Event::Due,
                 _ = heartbeats.tick(), if !stop.is_cancelled() => Event::Record(self.beat()),
+                _ = repeats.tick(), if !stop.is_cancelled() => Event::Repeat,
             };
             match event {
                 Event::Due => self.close().await,
+                Event::Repeat => {
+                    let due = self.frames.repeat(self.outside.limits());
+                    self.hand_on(due).await;
+                }
                 Event::Record(record) => {
-                    if self.is_full_with(&record) {
+                    if self.load.is_full_with(&record) {
                         self.close().await;
                     }
                     if self.open.is_empty() {
                         deadline = Instant::now() + LINGER;
                     }
-                    self.open_bytes += text_bytes(&record);
+                    self.load.count(&record);
                     self.open.push(record);
                 }
             }
@@ -112,13 +163,9 @@ impl Lane {
         self.close().await;
     }
 
-    fn is_full_with(&self, record: &Record) -> bool {
-        self.open_bytes + text_bytes(record) > TEXT_BYTES_MAX || self.open.len() >= RECORDS_MAX
-    }
-
     fn beat(&self) -> Record {
         Record::Heartbeat(Heartbeat {
-            time_ms: self.clock.now_ms(),
+            time_ms: self.outside.clock.now_ms(),
             interval: HEARTBEAT_INTERVAL,
             live: self.live.clone(),
         })
@@ -127,70 +174,33 @@ impl Lane {
     /// Closes the open frame and hands it on.
     async fn close(&mut self) {
         let records = std::mem::take(&mut self.open);
-        self.open_bytes = 0;
+        self.load = Load::default();
         if records.is_empty() {
             return;
         }
-        let payload_max = self.bus.max_payload().unwrap_or(PAYLOAD_MAX_DEFAULT);
-        let mut entries = Vec::with_capacity(1);
-        self.encode(
-            records,
-            payload_max.saturating_sub(HEADERS_MAX),
-            &mut entries,
-        );
+        let limits = self.outside.limits();
+        let happened = self.outside.signals.take(self.id);
+        if happened.lost {
+            self.frames.require_key();
+        }
+        self.repair.note(happened);
+        if self.repair.is_due() {
+            debug!(lane = self.id, "the next frame is a key frame");
+            let shapes = self.frames.start_anew(limits);
+            self.hand_on(shapes).await;
+        }
+        let entries = self.frames.write(records, limits);
+        self.hand_on(entries).await;
+    }
+
+    async fn hand_on(&self, entries: Vec<Entry>) {
         for entry in entries {
-            if self.closed.send(entry).await.is_err() {
+            if self.outside.closed.send(entry).await.is_err() {
                 warn!(
                     lane = self.id,
                     "a frame was closed when nobody takes it any more"
                 );
             }
-        }
-    }
-
-    /// Encodes records into one frame, or several when one would be larger than the server takes.
-    fn encode(&mut self, mut records: Vec<Record>, payload_max: usize, out: &mut Vec<Entry>) {
-        let number = self.number + 1;
-        let header = Header {
-            epoch: self.epoch,
-            number,
-            base: number,
-        };
-        let payload = wire::encode(&header, &records);
-        let texts: usize = records.iter().map(text_bytes).sum();
-        if payload.len() <= payload_max && texts <= TEXTS_MAX {
-            self.number = number;
-            let is_scrape = |record: &&Record| matches!(record, Record::Scrape(_));
-            out.push(Entry {
-                lane: self.id,
-                epoch: self.epoch,
-                number,
-                scrapes: records.iter().filter(is_scrape).count() as u64,
-                closed_ms: self.clock.now_ms(),
-                payload: payload.into(),
-            });
-            return;
-        }
-        if records.len() > 1 {
-            let younger = records.split_off(records.len() / 2);
-            self.encode(records, payload_max, out);
-            self.encode(younger, payload_max, out);
-            return;
-        }
-        // A single scrape that does not fit: the centre must know that it failed, and why.
-        if let Some(Record::Scrape(mut scrape)) = records.pop()
-            && let Outcome::Exposed { duration, .. } = scrape.outcome
-        {
-            warn!(
-                job = scrape.target.job(),
-                instance = scrape.target.instance(),
-                bytes = payload.len(),
-                limit = payload_max,
-                "a scrape does not fit into one message; raise the server's `max_payload`"
-            );
-            let reason = FailureReason::PayloadTooLarge;
-            scrape.outcome = Outcome::Failed { reason, duration };
-            self.encode(vec![Record::Scrape(scrape)], payload_max, out);
         }
     }
 }
@@ -199,14 +209,5 @@ impl Lane {
 enum Event {
     Record(Record),
     Due,
-}
-
-fn text_bytes(record: &Record) -> usize {
-    match record {
-        Record::Scrape(scrape) => match &scrape.outcome {
-            Outcome::Exposed { body, .. } => body.text.len(),
-            Outcome::Failed { .. } | Outcome::Gone | Outcome::Expired => 0,
-        },
-        Record::Heartbeat(heartbeat) => heartbeat.live.len() * size_of::<u64>(),
-    }
+    Repeat,
 }

@@ -6,13 +6,15 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::spool::{Entry, Kind};
+
 /// Counters of lanes, backlog and publishers.
 #[derive(Debug, Clone, Default)]
 pub struct Metrics {
     targets: Family<JobLabel, Gauge>,
     published: Counter,
-    published_frames: Counter,
-    published_bytes: Counter,
+    published_messages: Family<KindLabel, Counter>,
+    published_bytes: Family<KindLabel, Counter>,
     repeated: Counter,
     dropped: Family<ReasonLabel, Counter>,
     waiting_bytes: Gauge,
@@ -81,6 +83,19 @@ struct ReasonLabel {
     reason: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabel {
+    kind: &'static str,
+}
+
+fn kind_label(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Shape { .. } => "shape",
+        Kind::Key => "key",
+        Kind::Delta => "delta",
+    }
+}
+
 impl Metrics {
     /// Registers the counters; every reason begins at 0.
     pub fn register(registry: &mut Registry) -> Self {
@@ -95,13 +110,13 @@ impl Metrics {
             metrics.published.clone(),
         );
         registry.register(
-            "published_frames",
-            "Frames that the stream has confirmed",
-            metrics.published_frames.clone(),
+            "published_messages",
+            "Messages that the stream has confirmed: shapes, key frames, other frames",
+            metrics.published_messages.clone(),
         );
         registry.register(
             "published_bytes",
-            "Bytes of frames that the stream has confirmed",
+            "Bytes of messages that the stream has confirmed",
             metrics.published_bytes.clone(),
         );
         registry.register(
@@ -150,10 +165,14 @@ impl Metrics {
             .inc();
     }
 
-    pub(super) fn published(&self, scrapes: u64, bytes: usize) {
-        self.published.inc_by(scrapes);
-        self.published_frames.inc();
-        self.published_bytes.inc_by(bytes as u64);
+    pub(super) fn published(&self, entry: &Entry) {
+        let kind = KindLabel {
+            kind: kind_label(entry.kind),
+        };
+        let bytes = entry.payload.len() as u64;
+        self.published.inc_by(entry.scrapes);
+        self.published_messages.get_or_create(&kind).inc();
+        self.published_bytes.get_or_create(&kind).inc_by(bytes);
     }
 
     pub(super) fn repeated(&self) {

@@ -5,16 +5,19 @@
 //!                                       └─ spool ─┘
 //! ```
 //!
-//! One worker per target, one lane task and one publisher per lane. Frames wait in the backlog
+//! One worker per target, one lane task and one publisher per lane. `frames` knows what stands in a
+//! lane's frames and which shapes the stream has; `signals` tells a lane what became of them. Frames wait in the backlog
 //! in memory or, while NATS does not take them, in the spool on disk; the keeper decides. Both are
 //! bounded, and what they drop is counted. The parts end in that order because each ends when the
 //! one before it has closed its channel.
 
 mod backlog;
+mod frames;
 mod keeper;
 mod lane;
 mod metrics;
 mod publisher;
+mod signals;
 
 pub use metrics::Metrics;
 
@@ -26,18 +29,20 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::bus::{Bus, BusError, StreamError};
+use crate::bus::{Bus, BusError, LaneId, StreamError};
 use crate::clock::Clock;
 use crate::http::Fetcher;
-use crate::scrape;
+use crate::scrape::{self, Shapes};
 use crate::service::{Context, Ending};
 use crate::spool::{self, Recovered, Spool, SpoolError};
+use crate::telemetry::chain;
 use crate::tls::TlsError;
 
 use backlog::Backlog;
 use keeper::Keeper;
-use lane::Lane;
+use lane::{Lane, Outside};
 use publisher::Publisher;
+use signals::Signals;
 
 /// Targets of one lane; a site with more has more lanes.
 ///
@@ -125,9 +130,11 @@ pub async fn run(context: Context) -> Result<Ending, PollerError> {
         fetcher,
         bus,
         clock,
+        shapes: Shapes::new(scrape_metrics.clone()),
         scrape_metrics,
         metrics,
         backlog,
+        is_chained: config.chain,
     };
     let tasks = site.spawn(lanes, spool, &stop);
     ready.set(true);
@@ -152,8 +159,10 @@ struct Site {
     bus: Bus,
     clock: Clock,
     scrape_metrics: scrape::Metrics,
+    shapes: Shapes,
     metrics: Metrics,
     backlog: Arc<Backlog>,
+    is_chained: bool,
 }
 
 /// The tasks of a site.
@@ -190,13 +199,18 @@ impl Site {
                 self.metrics.target(target.labels.job());
                 let (fetcher, clock) = (self.fetcher.clone(), self.clock.clone());
                 let metrics = self.scrape_metrics.clone();
-                let worker = scrape::Worker::new(target, fetcher, clock, metrics);
+                let worker =
+                    scrape::Worker::new(target, fetcher, clock, metrics, self.shapes.clone());
                 producers.spawn(worker.run(records_tx.clone(), stop.clone()));
             }
             drop(records_tx);
-            let lane = u32::try_from(queue).unwrap_or(u32::MAX);
-            let (bus, clock) = (self.bus.clone(), self.clock.clone());
-            let lane = Lane::new(lane, self.epoch, live, closed_tx.clone(), bus, clock);
+            let outside = Outside {
+                closed: closed_tx.clone(),
+                signals: Arc::clone(self.backlog.signals()),
+                bus: self.bus.clone(),
+                clock: self.clock.clone(),
+            };
+            let lane = Lane::new(self.settings_of(queue), live, outside);
             producers.spawn(lane.run(records_rx, stop.clone()));
             let publisher = Publisher::new(
                 Arc::clone(&self.publisher),
@@ -208,6 +222,12 @@ impl Site {
             );
             publishers.spawn(publisher.run(abandon.clone()));
         }
+        let signals = Arc::clone(self.backlog.signals());
+        let listening = Self::listen(Arc::clone(&self.publisher), self.bus.clone(), signals);
+        let until = stop.clone();
+        producers.spawn(async move {
+            until.run_until_cancelled(listening).await;
+        });
         let (backlog, bus) = (Arc::clone(&self.backlog), self.bus.clone());
         let keeper = Keeper::new(
             backlog,
@@ -221,6 +241,39 @@ impl Site {
             producers,
             keeper,
             publishers,
+        }
+    }
+
+    /// Hands receivers' requests for key frames to the lanes.
+    async fn listen(publisher: Arc<str>, bus: Bus, signals: Arc<Signals>) {
+        let mut requests = match bus.key_requests(&publisher).await {
+            Ok(requests) => requests,
+            Err(error) => {
+                warn!(
+                    error = chain(&error),
+                    "receivers wait for regular key frames"
+                );
+                return;
+            }
+        };
+        while let Some(lane) = requests.next().await {
+            signals.asked(lane);
+        }
+    }
+
+    fn settings_of(&self, queue: usize) -> frames::Settings {
+        let lane = u32::try_from(queue).unwrap_or(u32::MAX);
+        let id = LaneId {
+            publisher: Arc::clone(&self.publisher),
+            lane,
+        };
+        let [stagger, ..] = crc32fast::hash(id.to_string().as_bytes()).to_le_bytes();
+        frames::Settings {
+            lane,
+            epoch: self.epoch,
+            stagger,
+            is_chained: self.is_chained,
+            shapes: self.shapes.clone(),
         }
     }
 

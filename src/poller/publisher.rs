@@ -13,7 +13,27 @@ use super::backlog::Backlog;
 use super::metrics::DropReason;
 use crate::bus::{Bus, Kind, LaneId, PublishError, Subject};
 use crate::retry::{Backoff, Retry, Retryable as _};
-use crate::spool::{Entry, Position};
+use crate::spool::{self, Entry, Position};
+
+/// Where a message stands among those of its lane: shapes before the frame that needs them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    epoch: u64,
+    number: u64,
+    part: u32,
+}
+
+fn place_of(entry: &Entry) -> Place {
+    let part = match entry.kind {
+        spool::Kind::Shape { part } => part,
+        spool::Kind::Key | spool::Kind::Delta => u32::MAX,
+    };
+    Place {
+        epoch: entry.epoch,
+        number: entry.number,
+        part,
+    }
+}
 
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
@@ -32,8 +52,8 @@ pub(super) struct Publisher {
     /// Where places in the spool are confirmed.
     confirmed: mpsc::Sender<Position>,
     metrics: Metrics,
-    /// The last frame of each lane that the stream has confirmed, as epoch and number.
-    last: HashMap<u32, (u64, u64)>,
+    /// The last message of each lane that the stream has confirmed.
+    last: HashMap<u32, Place>,
 }
 
 impl Publisher {
@@ -63,13 +83,7 @@ impl Publisher {
                 // A frame that was under way when the backlog went to disk comes from there again.
                 if !self.is_known(&frame.entry) {
                     self.publish(&frame.entry).await;
-                    let Entry {
-                        lane,
-                        epoch,
-                        number,
-                        ..
-                    } = frame.entry;
-                    self.last.insert(lane, (epoch, number));
+                    self.last.insert(frame.entry.lane, place_of(&frame.entry));
                 }
                 if let Some(position) = frame.position
                     && self.confirmed.send(position).await.is_err()
@@ -84,7 +98,7 @@ impl Publisher {
 
     fn is_known(&self, entry: &Entry) -> bool {
         let last = self.last.get(&entry.lane);
-        last.is_some_and(|(epoch, number)| *epoch == entry.epoch && entry.number <= *number)
+        last.is_some_and(|last| last.epoch == entry.epoch && place_of(entry) <= *last)
     }
 
     /// Publishes a frame until it is confirmed, or until there is no point.
@@ -93,11 +107,16 @@ impl Publisher {
             publisher: Arc::clone(&self.site),
             lane: frame.lane,
         };
-        let id = format!("{lane}/{}/{}", frame.epoch, frame.number);
-        let subject = Subject {
-            lane,
-            kind: Kind::Key,
+        let mut id = format!("{lane}/{}/{}", frame.epoch, frame.number);
+        let kind = match frame.kind {
+            spool::Kind::Shape { part } => {
+                id = format!("{id}/{part}");
+                Kind::Shape
+            }
+            spool::Kind::Key => Kind::Key,
+            spool::Kind::Delta => Kind::Delta,
         };
+        let subject = Subject { lane, kind };
         let text = subject.write(&self.bus.settings().topic);
         let lane = &subject.lane;
         let mut backoff = Backoff::new(BACKOFF_MIN, BACKOFF_MAX);
@@ -110,7 +129,7 @@ impl Publisher {
                         info!(%lane, attempts = backoff.attempt() + 1, "published again");
                     }
                     debug!(%lane, number = frame.number, "published");
-                    self.metrics.published(frame.scrapes, frame.payload.len());
+                    self.metrics.published(frame);
                     return;
                 }
                 Err(error) => error,
@@ -119,6 +138,7 @@ impl Publisher {
                 let bytes = frame.payload.len();
                 error!(%lane, bytes, error = error.to_string(), "cannot publish a frame");
                 self.metrics.dropped(DropReason::TooLarge, frame.scrapes);
+                self.backlog.signals().lost(frame.lane);
                 return;
             }
             // A stream in memory is lost with its server; whoever is first creates it again.

@@ -12,11 +12,17 @@ use tracing::{debug, error, info, warn};
 
 use super::batch::Batch;
 use super::dead::DeadLetters;
-use super::intake::Intake;
+use super::decoding::Decoding;
+use super::intake::{Intake, ReadError, Refusal};
 use super::lanes::{Lanes, Message, Work};
 use super::metrics::{Metrics, SinkMetrics};
+use super::primed::Primed;
 use super::refusals::Refusals;
-use crate::bus::{Ack, Acknowledgement, Consumer, Incoming, LaneId, Phase, Sequence, Subject};
+use super::requests::Requests;
+use super::shapes::Shapes;
+use crate::bus::{
+    Ack, Acknowledgement, Consumer, Incoming, Kind, LaneId, Phase, Sequence, Subject,
+};
 use crate::clock::Clock;
 use crate::guard::{AgeLimit, DropReason};
 use crate::retry::{Retry, Retryable as _};
@@ -42,11 +48,12 @@ const LANES_PER_BATCH_MAX: usize = 256;
 /// How long a delivery that is under way may go on after a request to stop.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where a feed puts what is not for its sink.
-#[derive(Debug)]
-pub(super) struct Outlets {
+/// What a feed is connected to besides its consumer and its sink.
+pub(super) struct Links {
     pub(super) acks: mpsc::Sender<(Ack, Acknowledgement)>,
     pub(super) dead_letters: DeadLetters,
+    pub(super) requests: Requests,
+    pub(super) shapes: Shapes,
 }
 
 /// The task that feeds a sink.
@@ -59,6 +66,7 @@ pub(super) struct Feed {
     acks: mpsc::Sender<(Ack, Acknowledgement)>,
     metrics: SinkMetrics,
     intake: Intake,
+    primed: Primed,
     lanes: Lanes,
     /// Messages that are not done with, by sequence; without an acknowledgement handle when they
     /// were read straight from the stream.
@@ -87,15 +95,22 @@ impl Feed {
         topic: String,
         age: AgeLimit,
         clock: Clock,
-        outlets: Outlets,
+        links: Links,
         metrics: &Metrics,
     ) -> Self {
         let metrics = metrics.of(sink.name());
         Self {
             batching: sink.batching(),
-            refusals: Refusals::new(sink.name(), &topic, outlets.dead_letters),
-            acks: outlets.acks,
-            intake: Intake::new(age, clock.clone(), metrics.clone()),
+            refusals: Refusals::new(sink.name(), &topic, links.dead_letters),
+            acks: links.acks,
+            intake: Intake::new(
+                age,
+                clock.clone(),
+                metrics.clone(),
+                Decoding::new(links.shapes),
+                links.requests,
+            ),
+            primed: Primed::default(),
             sink,
             topic,
             age,
@@ -176,11 +191,14 @@ impl Feed {
 
     /// Takes in one message.
     fn arrived(&mut self, message: Incoming) {
-        if message.phase == Phase::Primed {
-            self.last_sequence = self.last_sequence.max(message.sequence);
-            self.prime(&message);
+        let subject = Subject::parse(&message.subject, &self.topic);
+        if matches!(message.phase, Phase::State | Phase::Primed) {
+            if let Ok(subject) = subject {
+                self.learn(&subject, message);
+            }
             return;
         }
+        self.primed.hand_to(&self.sink);
         if let Some(known) = self.outstanding.get_mut(&message.sequence) {
             // Delivered again while we work on it: the newer handle is the one that counts.
             if message.ack.is_some() {
@@ -194,45 +212,39 @@ impl Feed {
             return;
         }
         self.last_sequence = message.sequence;
-        match Subject::parse(&message.subject, &self.topic) {
-            Ok(subject) => {
-                self.outstanding.insert(message.sequence, message.ack);
-                let work = Message {
-                    sequence: message.sequence,
-                    subject: message.subject,
-                    kind: subject.kind,
-                    headers: message.headers,
-                    payload: message.payload,
-                    stored_ms: message.stored_ms,
-                };
-                self.lanes.push(&subject.lane, Work::Message(work));
+        match subject {
+            Ok(Subject { lane, kind }) => {
+                let (message, ack) = Message::of(message, kind);
+                self.outstanding.insert(message.sequence, ack);
+                if kind == Kind::Shape {
+                    // Shapes have no order but that they come before the frames that name them.
+                    self.read_shapes(&lane, &message);
+                } else {
+                    self.lanes.push(&lane, Work::Message(message));
+                }
             }
             Err(error) => {
-                let (sequence, payload) = (message.sequence.number, &message.payload);
                 let reason = "subject";
                 self.metrics.invalid(reason, "");
+                // The kind is of no matter where there is no subject.
+                let (message, ack) = Message::of(message, Kind::Text);
                 self.refusals
-                    .message(&message.subject, sequence, reason, &error, payload);
-                self.acknowledge(message.ack, Acknowledgement::Terminated);
+                    .message(&message, reason, &error, Refusal::Invalid);
+                self.acknowledge(ack, Acknowledgement::Terminated);
             }
         }
     }
 
     /// Learns from a message that was dealt with in an earlier life.
-    fn prime(&mut self, message: &Incoming) {
-        let Ok(subject) = Subject::parse(&message.subject, &self.topic) else {
-            return;
-        };
-        let read = self.intake.read(
-            &subject,
-            message.headers.as_ref(),
-            &message.payload,
-            message.stored_ms,
-        );
-        for record in read.unwrap_or_default() {
-            if let Record::Scrape(scrape) = record {
-                self.intake.note(&subject.lane, &scrape);
-                self.sink.prime(&subject.lane.publisher, &scrape);
+    fn learn(&mut self, subject: &Subject, message: Incoming) {
+        let (lane, phase) = (&subject.lane, message.phase);
+        let (message, _) = Message::of(message, subject.kind);
+        for record in self.intake.learn(lane, &message) {
+            if let Record::Scrape(scrape) = record
+                && phase == Phase::Primed
+            {
+                self.intake.note(lane, &scrape);
+                self.primed.note(&lane.publisher, scrape);
             }
         }
     }
@@ -308,30 +320,34 @@ impl Feed {
     }
 
     fn decode(&mut self, lane: &LaneId, message: &Message, batch: &mut Batch) {
-        let subject = Subject {
-            lane: lane.clone(),
-            kind: message.kind,
-        };
-        let headers = message.headers.as_ref();
-        match self
-            .intake
-            .read(&subject, headers, &message.payload, message.stored_ms)
-        {
+        match self.intake.read(lane, message) {
             Ok(records) => {
                 batch.sequences.push(message.sequence);
                 for record in records {
                     self.intake.admit(lane, record, message.stored_ms, batch);
                 }
             }
-            Err(error) => {
-                let (sequence, payload) = (message.sequence, &message.payload);
-                let reason = error.reason();
-                self.metrics.invalid(reason, &lane.publisher);
-                self.refusals
-                    .message(&message.subject, sequence.number, reason, &error, payload);
-                self.finished(sequence, Acknowledgement::Terminated);
-            }
+            Err(error) => self.refuse(lane, message, &error),
         }
+    }
+
+    fn read_shapes(&mut self, lane: &LaneId, message: &Message) {
+        match self.intake.read(lane, message) {
+            Ok(_) => self.finished(message.sequence, Acknowledgement::Finished),
+            Err(error) => self.refuse(lane, message, &error),
+        }
+    }
+
+    fn refuse(&mut self, lane: &LaneId, message: &Message, error: &ReadError) {
+        let refusal = self.intake.refuse(lane, message, error);
+        let acknowledgement = if refusal == Refusal::Finished {
+            Acknowledgement::Finished
+        } else {
+            self.refusals
+                .message(message, error.reason(), error, refusal);
+            Acknowledgement::Terminated
+        };
+        self.finished(message.sequence, acknowledgement);
     }
 
     fn start(&mut self, mut batch: Batch) {
@@ -439,6 +455,7 @@ impl Feed {
     }
 
     fn look_for_silence(&mut self) {
+        self.primed.hand_to(&self.sink);
         for (lane, silent) in self.intake.take_silent() {
             self.lanes.push(&lane, Work::Silent(silent));
         }

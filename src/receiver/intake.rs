@@ -4,46 +4,61 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::HeaderMap;
-use bytes::Bytes;
-
 use super::batch::{Batch, Source};
+use super::decoding::{Decoding, FrameError};
+use super::lanes::Message;
 use super::metrics::SinkMetrics;
 use super::numbering::Numbering;
 use super::plain::{self, PlainError};
-use crate::bus::{Kind, LaneId, Subject};
+use super::requests::Requests;
+use crate::bus::{Kind, LaneId};
 use crate::clock::Clock;
 use crate::guard::{AgeLimit, DropReason, Known, Targets, Verdict};
 use crate::model::{Heartbeat, Outcome};
-use crate::wire::{self, Body, DecodeError, Record, Scrape};
+use crate::wire::{Body, Header, Outline, Record, Scrape, ShapeError};
+
+/// A frame that was stored longer ago has successors, and a key frame among them.
+const REQUEST_AGE_MAX_MS: i64 = 60 * 1000;
 
 /// Why a message cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ReadError {
-    #[error("cannot decode the frame")]
-    Frame(#[from] DecodeError),
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    #[error("cannot read the shapes")]
+    Shapes(#[from] ShapeError),
     #[error("cannot read the plain exposition")]
     Plain(#[from] PlainError),
-    #[error("shapes and delta frames are not read by this version")]
-    Kind,
 }
 
 impl ReadError {
     pub(super) fn reason(&self) -> &'static str {
         match self {
             Self::Frame(error) => error.reason(),
+            Self::Shapes(error) => error.reason(),
             Self::Plain(error) => error.reason(),
-            Self::Kind => "kind",
         }
     }
 }
 
+/// What becomes of a message that cannot be read; it is counted already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// Nothing is lost by it.
+    Finished,
+    /// Nothing is wrong with it, but what it needs is not there.
+    Wanting,
+    /// It is not what its subject says.
+    Invalid,
+}
+
 /// What a feed knows of lanes and targets.
-#[derive(Debug)]
 pub(super) struct Intake {
     age: AgeLimit,
     clock: Clock,
     metrics: SinkMetrics,
+    decoding: Decoding,
+    requests: Requests,
     targets: Targets,
     numbering: Numbering,
     /// When this feed began: before a whole `max_age` has passed nobody is silent.
@@ -51,43 +66,153 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    pub(super) fn new(age: AgeLimit, clock: Clock, metrics: SinkMetrics) -> Self {
+    pub(super) fn new(
+        age: AgeLimit,
+        clock: Clock,
+        metrics: SinkMetrics,
+        decoding: Decoding,
+        requests: Requests,
+    ) -> Self {
         let begun_ms = clock.now_ms();
         let (targets, numbering) = (Targets::default(), Numbering::default());
         Self {
             age,
             clock,
             metrics,
+            decoding,
+            requests,
             targets,
             numbering,
             begun_ms,
         }
     }
 
-    /// Reads a message's records.
+    /// Reads a message's records; a message of shapes has none.
     pub(super) fn read(
         &mut self,
-        subject: &Subject,
-        headers: Option<&HeaderMap>,
-        payload: &Bytes,
-        stored_ms: i64,
+        lane: &LaneId,
+        message: &Message,
     ) -> Result<Vec<Record>, ReadError> {
-        let publisher = &subject.lane.publisher;
-        match subject.kind {
-            Kind::Key => {
-                let frame = wire::decode(payload)?;
-                let missing = self.numbering.note(&subject.lane, &frame.header);
-                if missing > 0 {
-                    self.metrics.missing(publisher, missing);
+        let payload = &message.payload;
+        match message.kind {
+            Kind::Key | Kind::Delta => {
+                let is_key = message.kind == Kind::Key;
+                let decoded = self.decoding.frame(lane, is_key, payload)?;
+                self.number(lane, &decoded.header);
+                if decoded.incomplete > 0 {
+                    self.metrics.incomplete(&lane.publisher, decoded.incomplete);
                 }
-                let records = frame.records.into_iter();
-                Ok(records.map(|record| record.map(Body::Text)).collect())
+                Ok(decoded.records)
+            }
+            Kind::Shape => {
+                self.decoding.shapes().read(payload)?;
+                self.metrics.shapes(self.decoding.shapes().size());
+                Ok(Vec::new())
             }
             Kind::Text => {
-                let record = plain::read(publisher, headers, payload.clone(), stored_ms)?;
+                let headers = message.headers.as_ref();
+                let payload = payload.clone();
+                let record = plain::read(&lane.publisher, headers, payload, message.stored_ms)?;
                 Ok(vec![record.map(Body::Text)])
             }
-            Kind::Shape | Kind::Delta => Err(ReadError::Kind),
+        }
+    }
+
+    /// Reads a message that was dealt with in an earlier life: nothing of it is counted, and what
+    /// cannot be read was not, or is of no use any more.
+    pub(super) fn learn(&mut self, lane: &LaneId, message: &Message) -> Vec<Record> {
+        match message.kind {
+            Kind::Key | Kind::Delta => {
+                let is_key = message.kind == Kind::Key;
+                match self.decoding.frame(lane, is_key, &message.payload) {
+                    Ok(decoded) => {
+                        self.numbering.note(lane, &decoded.header);
+                        decoded.records
+                    }
+                    Err(_) => Vec::new(),
+                }
+            }
+            Kind::Shape | Kind::Text => self.read(lane, message).unwrap_or_default(),
+        }
+    }
+
+    /// Counts a message that could not be read, and asks for what is missing.
+    pub(super) fn refuse(
+        &mut self,
+        lane: &LaneId,
+        message: &Message,
+        error: &ReadError,
+    ) -> Refusal {
+        match error {
+            ReadError::Frame(error) => self.refuse_frame(lane, message, *error),
+            ReadError::Shapes(error) => {
+                self.metrics.invalid(error.reason(), &lane.publisher);
+                let is_full = matches!(error, ShapeError::Full { .. });
+                if !is_full {
+                    self.ask(lane, message.stored_ms);
+                }
+                if is_full || matches!(error, ShapeError::UnknownShape(_)) {
+                    Refusal::Wanting
+                } else {
+                    Refusal::Invalid
+                }
+            }
+            ReadError::Plain(error) => {
+                self.metrics.invalid(error.reason(), &lane.publisher);
+                Refusal::Invalid
+            }
+        }
+    }
+
+    fn refuse_frame(&mut self, lane: &LaneId, message: &Message, error: FrameError) -> Refusal {
+        let (publisher, stored_ms) = (&lane.publisher, message.stored_ms);
+        if error == FrameError::Repeated {
+            self.metrics.redelivered.inc();
+            return Refusal::Finished;
+        }
+        let outline = Outline::read(&message.payload).ok();
+        let scrapes = outline.as_ref().map_or(0, Outline::scrapes);
+        let is_orphaned = matches!(error, FrameError::Orphaned(_));
+        if is_orphaned {
+            self.metrics.orphaned(publisher);
+        }
+        if error.is_want() {
+            if let Some(outline) = outline {
+                self.number(lane, &outline.header);
+            }
+            let verdict = self.age.judge(stored_ms, stored_ms, self.clock.now_ms());
+            if verdict != Verdict::Admit {
+                // Everything in it is even older.
+                self.metrics.aged(publisher, scrapes);
+                return Refusal::Finished;
+            }
+        }
+        if !is_orphaned {
+            self.metrics.invalid(error.reason(), publisher);
+        }
+        if scrapes > 0 {
+            self.metrics.undecodable(error.reason(), publisher, scrapes);
+        }
+        if error.is_mended_by_key() {
+            self.ask(lane, stored_ms);
+        }
+        if error.is_want() {
+            Refusal::Wanting
+        } else {
+            Refusal::Invalid
+        }
+    }
+
+    fn ask(&self, lane: &LaneId, stored_ms: i64) {
+        if self.clock.now_ms().saturating_sub(stored_ms) < REQUEST_AGE_MAX_MS {
+            self.requests.ask(lane);
+        }
+    }
+
+    fn number(&mut self, lane: &LaneId, header: &Header) {
+        let missing = self.numbering.note(lane, header);
+        if missing > 0 {
+            self.metrics.missing(&lane.publisher, missing);
         }
     }
 
@@ -173,6 +298,7 @@ impl Intake {
 
     /// Takes out the targets that nothing was heard of for `max_age`, by lane.
     pub(super) fn take_silent(&mut self) -> HashMap<LaneId, Vec<Known>> {
+        self.decoding.forget_idle();
         let mut lanes: HashMap<LaneId, Vec<Known>> = HashMap::new();
         let Some(max_age) = self.age.max() else {
             return lanes;
@@ -217,12 +343,17 @@ impl Intake {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use prometheus_client::registry::Registry;
+    use tokio::sync::mpsc;
 
     use super::super::metrics::Metrics;
+    use super::super::shapes::Shapes;
     use super::*;
+    use crate::bus::Sequence;
     use crate::model::{Format, Labels, Text};
     use crate::sink::Batching;
+    use crate::wire::{LaneEncoder, Role, Shape, ShapeWriter, match_body};
 
     const MAX_AGE_MS: i64 = 80_000;
     const NOW_MS: i64 = 1_700_000_000_000;
@@ -232,15 +363,18 @@ mod tests {
         clock: Clock,
         registry: Registry,
         lane: LaneId,
+        asked: mpsc::Receiver<LaneId>,
     }
 
     impl Desk {
         fn new() -> Self {
             let mut registry = Registry::default();
-            let metrics = Metrics::register(&mut registry).of("recorder");
+            let all = Metrics::register(&mut registry);
+            let (requests, asked) = Requests::new(all.clone());
+            let (metrics, decoding) = (all.of("recorder"), Decoding::new(Shapes::new()));
             let clock = Clock::fixed(NOW_MS);
             let age = AgeLimit::new(Some(Duration::from_millis(MAX_AGE_MS.unsigned_abs())));
-            let intake = Intake::new(age, clock.clone(), metrics);
+            let intake = Intake::new(age, clock.clone(), metrics, decoding, requests);
             let lane = LaneId {
                 publisher: "USDC1".into(),
                 lane: 0,
@@ -250,6 +384,7 @@ mod tests {
                 clock,
                 registry,
                 lane,
+                asked,
             }
         }
 
@@ -305,8 +440,197 @@ mod tests {
         })
     }
 
-    #[test]
-    fn what_is_too_old_is_dropped_and_counted() {
+    fn message(kind: Kind, payload: Vec<u8>, stored_ms: i64) -> Message {
+        Message {
+            sequence: Sequence::default(),
+            subject: String::new(),
+            kind,
+            headers: None,
+            payload: payload.into(),
+            stored_ms,
+        }
+    }
+
+    /// A lane as a poller writes it: its shapes, and so many frames of one scrape each, the first
+    /// of which is a key frame.
+    fn lane(frames: usize) -> (Message, Vec<Message>) {
+        let target = Arc::new(Labels::of_target("node", "a"));
+        let shape = Shape::build(target, b"a 1\nb 2\n", Format::Text).unwrap();
+        let mut shapes = ShapeWriter::new();
+        shapes.whole(&shape);
+        let shape = Arc::new(shape);
+        let mut lane = LaneEncoder::new(1);
+        let frames = (0..frames).map(|n| {
+            let mut column = shape.template().clone();
+            let body = format!("a {n}\nb 2\n");
+            match_body(shape.page(), body.as_bytes(), &mut column).unwrap();
+            let mut frame = lane.begin(Role::Link);
+            let time_ms = NOW_MS + i64::try_from(n).unwrap();
+            frame.columns(0, &shape, (time_ms, Duration::ZERO), &column);
+            let (header, payload) = frame.finish();
+            let kind = if header.is_key() {
+                Kind::Key
+            } else {
+                Kind::Delta
+            };
+            message(kind, payload, NOW_MS)
+        });
+        let frames = frames.collect();
+        (message(Kind::Shape, shapes.finish(), NOW_MS), frames)
+    }
+
+    impl Desk {
+        /// Reads a message; returns the text of its scrapes.
+        fn read(&mut self, message: &Message) -> Result<String, Refusal> {
+            let lane = self.lane.clone();
+            match self.intake.read(&lane, message) {
+                Ok(records) => Ok(text(records)),
+                Err(error) => Err(self.intake.refuse(&lane, message, &error)),
+            }
+        }
+
+        fn is_asked(&mut self) -> bool {
+            self.asked.try_recv().is_ok()
+        }
+    }
+
+    fn text(records: Vec<Record>) -> String {
+        let mut all = String::new();
+        for record in records {
+            if let Record::Scrape(scrape) = record
+                && let Outcome::Exposed { body, .. } = scrape.outcome
+            {
+                all.push_str(std::str::from_utf8(&body.to_text().text).unwrap());
+            }
+        }
+        all
+    }
+
+    #[tokio::test]
+    async fn columns_are_read_by_their_shapes_and_their_base() {
+        let mut desk = Desk::new();
+        let (shapes, frames) = lane(3);
+        assert_eq!(desk.read(&shapes), Ok(String::new()));
+        for (n, frame) in frames.iter().enumerate() {
+            assert_eq!(desk.read(frame), Ok(format!("a {n}\nb 2\n")));
+        }
+        assert!(!desk.is_asked());
+        // The whole group comes again: nothing is wrong, and nothing is new.
+        for frame in &frames {
+            assert_eq!(desk.read(frame), Err(Refusal::Finished));
+        }
+        assert!(!desk.is_asked());
+        desk.counted("redelivered_total{sink=\"recorder\"} 3");
+    }
+
+    #[tokio::test]
+    async fn a_lost_frame_costs_its_chain_and_is_asked_for() {
+        let mut desk = Desk::new();
+        let (shapes, frames) = lane(4);
+        desk.read(&shapes).unwrap();
+        desk.read(&frames[0]).unwrap();
+        assert_eq!(desk.read(&frames[2]), Err(Refusal::Wanting));
+        assert!(desk.is_asked());
+        assert_eq!(desk.read(&frames[3]), Err(Refusal::Wanting));
+        assert!(!desk.is_asked(), "it was asked for just now");
+        let of =
+            |reason| format!("{{sink=\"recorder\",reason=\"{reason}\",publisher=\"USDC1\"}} 2");
+        desk.counted(&format!("invalid_messages_total{}", of("no_base")));
+        desk.counted(&format!("undecodable_scrapes_total{}", of("no_base")));
+        desk.counted("missing_frames_total{sink=\"recorder\",publisher=\"USDC1\"} 1");
+        assert_eq!(desk.read(&frames[1]), Ok("a 1\nb 2\n".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn what_is_too_old_anyway_is_no_loss() {
+        let mut desk = Desk::new();
+        let (shapes, frames) = lane(3);
+        desk.read(&shapes).unwrap();
+        desk.read(&frames[0]).unwrap();
+        desk.clock.set_ms(NOW_MS + MAX_AGE_MS + 1);
+        assert_eq!(desk.read(&frames[2]), Err(Refusal::Finished));
+        assert!(!desk.is_asked());
+        desk.counted("dropped_total{sink=\"recorder\",reason=\"max_age\",publisher=\"USDC1\"} 1");
+        desk.counted("received_total{sink=\"recorder\",publisher=\"USDC1\"} 1");
+    }
+
+    #[tokio::test]
+    async fn frames_from_before_a_lanes_begin_are_orphans() {
+        let mut desk = Desk::new();
+        let (shapes, frames) = lane(3);
+        desk.read(&shapes).unwrap();
+        desk.clock.set_ms(NOW_MS + MAX_AGE_MS);
+        assert_eq!(desk.read(&frames[1]), Err(Refusal::Wanting));
+        assert!(!desk.is_asked(), "its successors have had their key frame");
+        desk.counted("orphaned_frames_total{sink=\"recorder\",publisher=\"USDC1\"} 1");
+        desk.clock.set_ms(NOW_MS);
+        assert_eq!(desk.read(&frames[2]), Err(Refusal::Wanting));
+        assert!(desk.is_asked());
+        desk.counted("orphaned_frames_total{sink=\"recorder\",publisher=\"USDC1\"} 2");
+    }
+
+    #[tokio::test]
+    async fn a_frame_before_its_shape_is_asked_for_and_the_next_key_frame_mends_it() {
+        let mut desk = Desk::new();
+        let (shapes, frames) = lane(2);
+        assert_eq!(desk.read(&frames[0]), Err(Refusal::Wanting));
+        assert!(desk.is_asked());
+        desk.read(&shapes).unwrap();
+        assert_eq!(desk.read(&frames[0]), Ok("a 0\nb 2\n".to_owned()));
+        assert_eq!(desk.read(&frames[1]), Ok("a 1\nb 2\n".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn what_is_learned_at_the_start_is_the_state_of_what_follows() {
+        let mut desk = Desk::new();
+        let (shapes, frames) = lane(6);
+        let id = desk.lane.clone();
+        // Primed from the middle of a group on, then from its key frame.
+        for message in [
+            &frames[2], &shapes, &frames[0], &frames[1], &frames[2], &frames[3],
+        ] {
+            desk.intake.learn(&id, message);
+        }
+        // Done again after a connection was lost.
+        for message in &frames[..4] {
+            desk.intake.learn(&id, message);
+        }
+        assert_eq!(desk.read(&frames[4]), Ok("a 4\nb 2\n".to_owned()));
+        assert_eq!(desk.read(&frames[5]), Ok("a 5\nb 2\n".to_owned()));
+        assert!(!desk.is_asked());
+        let mut page = String::new();
+        prometheus_client::encoding::text::encode(&mut page, &desk.registry).unwrap();
+        for counter in ["invalid_messages", "undecodable", "orphaned", "missing"] {
+            let counted = page.lines().find(|line| line.starts_with(counter));
+            assert_eq!(counted, None);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_frame_of_another_kind_or_damaged_is_invalid() {
+        let mut desk = Desk::new();
+        let (shapes, mut frames) = lane(2);
+        desk.read(&shapes).unwrap();
+        frames[1].kind = Kind::Key;
+        assert_eq!(desk.read(&frames[1]), Err(Refusal::Invalid));
+        assert!(!desk.is_asked());
+        let mut damaged = frames[0].payload.to_vec();
+        *damaged.last_mut().unwrap() ^= 1;
+        frames[0].payload = damaged.into();
+        assert_eq!(desk.read(&frames[0]), Err(Refusal::Invalid));
+        assert!(desk.is_asked());
+        let kind = message(Kind::Shape, b"no shapes".to_vec(), NOW_MS);
+        assert_eq!(desk.read(&kind), Err(Refusal::Invalid));
+        let reasons = [("kind", 1), ("check", 1), ("version", 1)];
+        for (reason, count) in reasons {
+            desk.counted(&format!(
+                "invalid_messages_total{{sink=\"recorder\",reason=\"{reason}\",publisher=\"USDC1\"}} {count}"
+            ));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_too_old_is_dropped_and_counted() {
         let mut desk = Desk::new();
         assert_eq!(desk.admit("a", NOW_MS - MAX_AGE_MS, NOW_MS), 1);
         assert_eq!(desk.admit("b", NOW_MS - MAX_AGE_MS - 1, NOW_MS), 0);
@@ -314,16 +638,16 @@ mod tests {
         desk.counted("received_total{sink=\"recorder\",publisher=\"USDC1\"} 2");
     }
 
-    #[test]
-    fn a_clock_that_runs_ahead_is_reported_and_makes_nothing_younger() {
+    #[tokio::test]
+    async fn a_clock_that_runs_ahead_is_reported_and_makes_nothing_younger() {
         let mut desk = Desk::new();
         assert_eq!(desk.admit("a", NOW_MS + 5_000, NOW_MS), 1);
         desk.counted("publisher_clock_ahead_seconds{publisher=\"USDC1\"} 5.0");
         assert_eq!(desk.admit("b", NOW_MS + 5_000, NOW_MS - MAX_AGE_MS - 1), 0);
     }
 
-    #[test]
-    fn repetitions_and_late_ones_are_dropped_and_counted() {
+    #[tokio::test]
+    async fn repetitions_and_late_ones_are_dropped_and_counted() {
         let mut desk = Desk::new();
         assert_eq!(desk.admit("a", NOW_MS, NOW_MS), 1);
         assert_eq!(desk.admit("a", NOW_MS, NOW_MS), 0);
@@ -335,8 +659,8 @@ mod tests {
         ));
     }
 
-    #[test]
-    fn a_heartbeat_ends_the_targets_that_it_does_not_name() {
+    #[tokio::test]
+    async fn a_heartbeat_ends_the_targets_that_it_does_not_name() {
         let mut desk = Desk::new();
         desk.admit("a", NOW_MS, NOW_MS);
         desk.admit("b", NOW_MS, NOW_MS);
@@ -361,8 +685,8 @@ mod tests {
         assert_eq!(desk.intake.targets(), 1);
     }
 
-    #[test]
-    fn a_silent_target_expires_unless_it_is_heard_again_before_its_turn() {
+    #[tokio::test]
+    async fn a_silent_target_expires_unless_it_is_heard_again_before_its_turn() {
         let mut desk = Desk::new();
         desk.admit("a", NOW_MS, NOW_MS);
         desk.admit("b", NOW_MS, NOW_MS);
@@ -383,8 +707,8 @@ mod tests {
         assert_eq!(names, ["b"]);
     }
 
-    #[test]
-    fn what_has_become_too_old_since_is_dropped_before_the_next_try() {
+    #[tokio::test]
+    async fn what_has_become_too_old_since_is_dropped_before_the_next_try() {
         let mut desk = Desk::new();
         let mut batch = batch();
         let target = Arc::new(Labels::of_target("node", "a"));

@@ -6,7 +6,7 @@ use async_nats::HeaderMap;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::bus::{Kind, LaneId, Sequence};
+use crate::bus::{Ack, Incoming, Kind, LaneId, Sequence};
 use crate::guard::Known;
 
 /// What waits in a lane.
@@ -27,6 +27,21 @@ pub(super) struct Message {
     pub(super) headers: Option<HeaderMap>,
     pub(super) payload: Bytes,
     pub(super) stored_ms: i64,
+}
+
+impl Message {
+    /// Takes an incoming message apart: what is queued, and what to acknowledge it with.
+    pub(super) fn of(incoming: Incoming, kind: Kind) -> (Self, Option<Ack>) {
+        let message = Self {
+            sequence: incoming.sequence,
+            subject: incoming.subject,
+            kind,
+            headers: incoming.headers,
+            payload: incoming.payload,
+            stored_ms: incoming.stored_ms,
+        };
+        (message, incoming.ack)
+    }
 }
 
 /// All lanes of a feed.

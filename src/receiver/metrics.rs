@@ -22,7 +22,13 @@ pub struct Metrics {
     retries: Family<SinkLabel, Counter>,
     redelivered: Family<SinkLabel, Counter>,
     invalid: Family<Invalid, Counter>,
+    undecodable: Family<Dropped, Counter>,
+    orphaned: Family<SinkPublisher, Counter>,
+    incomplete: Family<SinkPublisher, Counter>,
     missing: Family<SinkPublisher, Counter>,
+    key_requests: Family<PublisherLabel, Counter>,
+    shapes: Gauge,
+    shape_bytes: Gauge,
     dead_letters: Family<OutcomeLabel, Counter>,
     waiting_bytes: Family<SinkLabel, Gauge>,
     waiting_messages: Family<SinkLabel, Gauge>,
@@ -98,7 +104,13 @@ impl Default for Metrics {
             retries: Family::default(),
             redelivered: Family::default(),
             invalid: Family::default(),
+            undecodable: Family::default(),
+            orphaned: Family::default(),
+            incomplete: Family::default(),
             missing: Family::default(),
+            key_requests: Family::default(),
+            shapes: Gauge::default(),
+            shape_bytes: Gauge::default(),
             dead_letters: Family::default(),
             waiting_bytes: Family::default(),
             waiting_messages: Family::default(),
@@ -143,15 +155,53 @@ impl Metrics {
             "Messages that came again and had been dealt with",
             metrics.redelivered.clone(),
         );
+        metrics.register_reading(registry);
+        metrics.register_state(registry);
+        metrics
+    }
+
+    /// Registers what is counted where messages are read.
+    fn register_reading(&self, registry: &mut Registry) {
+        let metrics = self;
         registry.register(
             "invalid_messages",
-            "Messages that are not what their subject says",
+            "Messages that cannot be read, by reason",
             metrics.invalid.clone(),
+        );
+        registry.register(
+            "undecodable_scrapes",
+            "Scrapes in frames that could not be decoded, by reason",
+            metrics.undecodable.clone(),
+        );
+        registry.register(
+            "orphaned_frames",
+            "Frames from before the first key frame of their lane that the stream still has",
+            metrics.orphaned.clone(),
+        );
+        registry.register(
+            "incomplete_scrapes",
+            "Scrapes of which a part never came",
+            metrics.incomplete.clone(),
+        );
+        registry.register(
+            "key_requests",
+            "Key frames that pollers were asked for",
+            metrics.key_requests.clone(),
         );
         registry.register(
             "missing_frames",
             "Frames that a poller numbered and that never came",
             metrics.missing.clone(),
+        );
+    }
+
+    fn register_state(&self, registry: &mut Registry) {
+        let metrics = self;
+        registry.register("shapes", "Shapes that are known", metrics.shapes.clone());
+        registry.register(
+            "shape_bytes",
+            "Bytes of memory that the known shapes take",
+            metrics.shape_bytes.clone(),
         );
         registry.register(
             "dead_letters",
@@ -183,7 +233,6 @@ impl Metrics {
             "Time from the scrape to its delivery",
             metrics.delivery_age.clone(),
         );
-        metrics
     }
 
     /// Returns the counters with one sink's name filled in.
@@ -201,6 +250,13 @@ impl Metrics {
             targets: self.targets.get_or_create(&label).clone(),
             all: self.clone(),
         }
+    }
+
+    pub(super) fn key_request(&self, publisher: &str) {
+        let label = PublisherLabel {
+            publisher: publisher.to_owned(),
+        };
+        self.key_requests.get_or_create(&label).inc();
     }
 
     pub(super) fn dead_letter(&self, outcome: DeadLetterOutcome) {
@@ -252,13 +308,39 @@ impl SinkMetrics {
     }
 
     pub(super) fn dropped(&self, reason: DropReason, publisher: &str) {
-        let (sink, publisher) = (self.sink.clone(), publisher.to_owned());
-        let labels = Dropped {
-            sink,
-            reason: reason.as_str(),
-            publisher,
-        };
+        let labels = self.reason(reason.as_str(), publisher);
         self.all.dropped.get_or_create(&labels).inc();
+    }
+
+    /// Counts scrapes that are too old, whatever is in them.
+    pub(super) fn aged(&self, publisher: &str, scrapes: u64) {
+        let labels = self.publisher(publisher);
+        self.all.received.get_or_create(&labels).inc_by(scrapes);
+        let labels = self.reason(DropReason::MaxAge.as_str(), publisher);
+        self.all.dropped.get_or_create(&labels).inc_by(scrapes);
+    }
+
+    pub(super) fn undecodable(&self, reason: &'static str, publisher: &str, scrapes: u64) {
+        let labels = self.reason(reason, publisher);
+        self.all.undecodable.get_or_create(&labels).inc_by(scrapes);
+    }
+
+    pub(super) fn orphaned(&self, publisher: &str) {
+        let labels = self.publisher(publisher);
+        self.all.orphaned.get_or_create(&labels).inc();
+    }
+
+    pub(super) fn incomplete(&self, publisher: &str, scrapes: u64) {
+        let labels = self.publisher(publisher);
+        self.all.incomplete.get_or_create(&labels).inc_by(scrapes);
+    }
+
+    fn reason(&self, reason: &'static str, publisher: &str) -> Dropped {
+        Dropped {
+            sink: self.sink.clone(),
+            reason,
+            publisher: publisher.to_owned(),
+        }
     }
 
     pub(super) fn rejected(&self, reason: &'static str, job: &str) {
@@ -305,5 +387,14 @@ impl SinkMetrics {
 
     pub(super) fn targets(&self, targets: usize) {
         self.targets.set(i64::try_from(targets).unwrap_or(i64::MAX));
+    }
+
+    pub(super) fn shapes(&self, (shapes, bytes): (usize, usize)) {
+        self.all
+            .shapes
+            .set(i64::try_from(shapes).unwrap_or(i64::MAX));
+        self.all
+            .shape_bytes
+            .set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 }

@@ -12,14 +12,19 @@
 
 mod batch;
 mod dead;
+mod decoding;
 mod feed;
 mod intake;
 mod lanes;
 mod metrics;
 mod numbering;
+mod parts;
 mod plain;
+mod primed;
 mod refusals;
 mod removed;
+mod requests;
+mod shapes;
 
 pub use metrics::Metrics;
 
@@ -40,8 +45,10 @@ use crate::sink::pushgateway::Pushgateway;
 use crate::sink::remote_write::RemoteWrite;
 
 use dead::DeadLetters;
-use feed::Feed;
+use feed::{Feed, Links};
 use removed::Removed;
+use requests::Requests;
+use shapes::Shapes;
 
 /// Messages on their way from a consumer to its feed; the consumer reads no further ahead.
 const INCOMING_QUEUE: usize = 64;
@@ -103,9 +110,12 @@ pub async fn run(context: Context) -> Result<Ending, ReceiverError> {
     }
 
     let (dead_letters, dead_letters_task) = DeadLetters::spawn(bus.clone(), metrics.clone());
+    let (requests, requests_task) = Requests::spawn(bus.clone(), metrics.clone());
+    let shapes = Shapes::new();
     let mut feeds = JoinSet::new();
     let mut others = JoinSet::new();
     others.spawn(dead_letters_task);
+    others.spawn(requests_task);
     for sink in sinks {
         // The consumer writes, the feed reads; when it is full, messages stay in the stream.
         let (incoming_tx, incoming_rx) = mpsc::channel(INCOMING_QUEUE);
@@ -121,15 +131,17 @@ pub async fn run(context: Context) -> Result<Ending, ReceiverError> {
             bus.settings().topic.clone(),
             AgeLimit::new(config.max_age),
             clock.clone(),
-            feed::Outlets {
+            Links {
                 acks: acks_tx,
                 dead_letters: dead_letters.clone(),
+                requests: requests.clone(),
+                shapes: shapes.clone(),
             },
             &metrics,
         );
         feeds.spawn(feed.run(incoming_rx, stop.clone()));
     }
-    drop(dead_letters);
+    drop((dead_letters, requests));
     ready.set(true);
 
     let mut ending = Ending::Clean;

@@ -3,11 +3,12 @@
 use std::error::Error;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::dead::{DeadLetter, DeadLetters};
+use super::intake::Refusal;
+use super::lanes::Message;
 use crate::bus::{Kind, LaneId, Subject};
 use crate::model::Record;
 use crate::sink::Delivery;
@@ -39,15 +40,15 @@ impl Refusals {
         }
     }
 
-    /// A message that is not what its subject says.
+    /// A message that cannot be read; one that only lacks something is not kept.
     pub(super) fn message(
         &mut self,
-        subject: &str,
-        sequence: u64,
+        message: &Message,
         reason: &'static str,
         error: &dyn Error,
-        payload: &Bytes,
+        refusal: Refusal,
     ) {
+        let (subject, sequence) = (message.subject.as_str(), message.sequence.number);
         let detail = chain(error);
         if self.may_log() {
             warn!(
@@ -55,7 +56,7 @@ impl Refusals {
                 sequence,
                 reason,
                 error = detail,
-                "a message is invalid"
+                "a message cannot be read"
             );
         } else {
             debug!(
@@ -63,8 +64,11 @@ impl Refusals {
                 sequence,
                 reason,
                 error = detail,
-                "a message is invalid"
+                "a message cannot be read"
             );
+        }
+        if refusal != Refusal::Invalid {
+            return;
         }
         let address = subject.strip_prefix(&self.topic).unwrap_or(subject);
         self.dead_letters.put(DeadLetter {
@@ -74,7 +78,7 @@ impl Refusals {
             reason,
             detail,
             sink: None,
-            payload: payload.clone(),
+            payload: message.payload.clone(),
         });
     }
 

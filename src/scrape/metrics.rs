@@ -3,6 +3,7 @@
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use crate::model::FailureReason;
@@ -14,6 +15,9 @@ pub struct Metrics {
     samples: Family<JobLabel, Counter>,
     bytes: Family<JobLabel, Counter>,
     skipped: Family<JobLabel, Counter>,
+    raw: Family<ReasonLabel, Counter>,
+    shapes: Gauge,
+    shape_bytes: Gauge,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -25,6 +29,11 @@ struct ScrapeLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct JobLabel {
     job: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: &'static str,
 }
 
 impl Metrics {
@@ -46,6 +55,21 @@ impl Metrics {
             "skipped_scrapes",
             "Scrapes that did not begin because the one before took too long",
             metrics.skipped.clone(),
+        );
+        registry.register(
+            "raw_scrapes",
+            "Scrapes that travel as text because no shape holds them",
+            metrics.raw.clone(),
+        );
+        registry.register(
+            "shapes",
+            "Shapes of what the targets expose",
+            metrics.shapes.clone(),
+        );
+        registry.register(
+            "shape_bytes",
+            "Bytes of memory that the shapes take",
+            metrics.shape_bytes.clone(),
         );
         metrics
     }
@@ -69,6 +93,16 @@ impl Metrics {
                 job: job.to_owned(),
             })
             .inc_by(scrapes);
+    }
+
+    pub(super) fn raw(&self, reason: &'static str) {
+        self.raw.get_or_create(&ReasonLabel { reason }).inc();
+    }
+
+    pub(super) fn shapes(&self, count: usize, bytes: usize) {
+        self.shapes.set(i64::try_from(count).unwrap_or(i64::MAX));
+        self.shape_bytes
+            .set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
     fn count(&self, job: &str, outcome: &'static str) {

@@ -1,15 +1,19 @@
 //! When and how to scrape.
 //!
-//! In: targets. Out: one [`Record`](crate::model::Record) for each scrape, failed ones included,
-//! on a channel. One worker per target: it scrapes at the target's own phase of the interval,
+//! In: targets. Out: one [`Record`](crate::wire::Record) for each scrape, failed ones included,
+//! on a channel: its values by the shape of what the target exposes, or the text where no shape
+//! fits. One worker per target: it scrapes at the target's own phase of the interval,
 //! never twice at once, and whatever happens to one target delays no other. It never publishes
-//! and keeps nothing of an exposition once it is handed on.
+//! and keeps nothing of an exposition once it is handed on but its shape.
 
 mod metrics;
+mod reading;
 mod schedule;
 mod settings;
+mod shapes;
 mod worker;
 
 pub use metrics::Metrics;
 pub use settings::{Settings, Target};
+pub use shapes::Shapes;
 pub use worker::{Worker, tls_for};

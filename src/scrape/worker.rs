@@ -7,13 +7,16 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug, info, info_span, warn};
 
+use super::reading::{Cause, Exposition, Reading};
+use super::shapes::Shapes;
 use super::{Metrics, Settings, Target, schedule};
 use crate::clock::Clock;
 use crate::exposition::{self, SyntaxError};
 use crate::http::{FetchError, Fetcher, Fetching};
-use crate::model::{Outcome, Record, Scrape, Text};
+use crate::model::{Outcome, Text};
 use crate::telemetry::chain;
 use crate::tls::{self, TlsError};
+use crate::wire::{Body, Record, Scrape};
 
 /// Scrapes one target until it is told to stop.
 #[derive(Debug)]
@@ -22,7 +25,16 @@ pub struct Worker {
     fetcher: Fetcher,
     clock: Clock,
     metrics: Metrics,
+    shapes: Shapes,
+    reading: Reading,
     failures_in_a_row: u64,
+}
+
+/// A scrape that brought an exposition.
+struct Fetched {
+    exposition: Exposition,
+    bytes: usize,
+    duration: Duration,
 }
 
 /// Why a scrape failed.
@@ -51,12 +63,20 @@ pub fn tls_for(settings: &Settings) -> Result<rustls::ClientConfig, TlsError> {
 
 impl Worker {
     /// Builds a worker; it does nothing until it is run.
-    pub fn new(target: Target, fetcher: Fetcher, clock: Clock, metrics: Metrics) -> Self {
+    pub fn new(
+        target: Target,
+        fetcher: Fetcher,
+        clock: Clock,
+        metrics: Metrics,
+        shapes: Shapes,
+    ) -> Self {
         Self {
             target,
             fetcher,
             clock,
             metrics,
+            shapes,
+            reading: Reading::default(),
             failures_in_a_row: 0,
         }
     }
@@ -105,10 +125,7 @@ impl Worker {
         let result = self.fetch().await;
         let duration = begin.elapsed();
         let outcome = match result {
-            Ok((outcome, samples)) => {
-                self.succeeded(&outcome, samples, duration);
-                outcome
-            }
+            Ok(fetched) => self.succeeded(fetched),
             Err(error) => self.failed(&error, duration),
         };
         Scrape {
@@ -118,7 +135,7 @@ impl Worker {
         }
     }
 
-    async fn fetch(&self) -> Result<(Outcome, usize), ScrapeError> {
+    async fn fetch(&mut self) -> Result<Fetched, ScrapeError> {
         let begin = Instant::now();
         let fetched = self
             .fetcher
@@ -129,35 +146,47 @@ impl Worker {
             })
             .await?;
         let duration = begin.elapsed();
+        let bytes = fetched.body.len();
         let format = exposition::format_of(fetched.content_type.as_deref());
-        let summary = exposition::check(&fetched.body, format)?;
-        Ok((
-            Outcome::Exposed {
-                body: Text {
-                    text: fetched.body,
-                    format,
-                },
-                duration,
-            },
-            summary.samples,
-        ))
+        let text = Text {
+            text: fetched.body,
+            format,
+        };
+        let labels = &self.target.labels;
+        Ok(Fetched {
+            exposition: self.reading.read(labels, text, &self.shapes)?,
+            bytes,
+            duration,
+        })
     }
 
-    fn succeeded(&mut self, outcome: &Outcome, samples: usize, duration: Duration) {
-        let bytes = match outcome {
-            Outcome::Exposed { body, .. } => body.text.len(),
-            Outcome::Failed { .. } | Outcome::Gone | Outcome::Expired => 0,
-        };
+    fn succeeded(&mut self, fetched: Fetched) -> Outcome<Body> {
+        let Fetched {
+            exposition,
+            bytes,
+            duration,
+        } = fetched;
+        let Exposition {
+            body,
+            samples,
+            cause,
+        } = exposition;
         self.metrics
             .exposed(self.target.labels.job(), samples, bytes);
         if self.failures_in_a_row > 0 {
             info!(failures = self.failures_in_a_row, "target answers again");
         }
         self.failures_in_a_row = 0;
-        debug!(samples, bytes, seconds = duration.as_secs_f64(), "scraped");
+        let text_because = cause.map(Cause::as_str);
+        if let Some(reason) = text_because {
+            self.metrics.raw(reason);
+        }
+        let seconds = duration.as_secs_f64();
+        debug!(samples, bytes, seconds, text_because, "scraped");
+        Outcome::Exposed { body, duration }
     }
 
-    fn failed(&mut self, error: &ScrapeError, duration: Duration) -> Outcome {
+    fn failed(&mut self, error: &ScrapeError, duration: Duration) -> Outcome<Body> {
         let reason = match error {
             ScrapeError::Fetch(error) => error.reason(),
             ScrapeError::Syntax(_) => crate::model::FailureReason::BadSyntax,

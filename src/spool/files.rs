@@ -183,27 +183,27 @@ mod tests {
         fn check(name: &str, expected: &Name) {
             assert_eq!(&Name::parse(name), expected, "{name}");
         }
-        check("0000000000000001.v1", &Name::Segment(1));
-        check("00000000000000a0.v1", &Name::Segment(160));
-        check("7fffffffffffffff.v1", &Name::Segment(SEQUENCE_MAX));
-        check("8000000000000000.v1", &Name::Other);
-        check("0000000000000000.v1", &Name::Other);
-        check("0000000000000001.v2", &Name::OtherVersion);
+        check("0000000000000001.v2", &Name::Segment(1));
+        check("00000000000000a0.v2", &Name::Segment(160));
+        check("7fffffffffffffff.v2", &Name::Segment(SEQUENCE_MAX));
+        check("8000000000000000.v2", &Name::Other);
+        check("0000000000000000.v2", &Name::Other);
+        check("0000000000000001.v1", &Name::OtherVersion);
         check("0000000000000001.v0", &Name::OtherVersion);
         check("0000000000000001.v99999999999", &Name::OtherVersion);
-        check("cursor.v2", &Name::OtherVersion);
+        check("cursor.v1", &Name::OtherVersion);
         for name in [
-            "cursor.v1",
+            "cursor.v2",
             "cursor.v2.new",
             "lock",
             "",
-            ".v1",
-            "1.v1",
-            "+000000000000001.v1",
-            "00000000000000A0.v1",
+            ".v2",
+            "1.v2",
+            "+000000000000001.v2",
+            "00000000000000A0.v2",
             "0000000000000001.v",
             "0000000000000001.v+1",
-            "0000000000000001.v1.v1",
+            "0000000000000001.v2.v2",
             "lost+found",
         ] {
             check(name, &Name::Other);

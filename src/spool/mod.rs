@@ -13,9 +13,9 @@
 //! | name in the folder | what it is |
 //! | --- | --- |
 //! | `lock` | empty; locked with `flock` by the one process that uses the folder |
-//! | `<16 hex digits>.v1` | a segment; the digits are the sequence of its first record |
-//! | `cursor.v1` | up to where everything is confirmed |
-//! | `cursor.v1.new` | the next cursor while it is written |
+//! | `<16 hex digits>.v2` | a segment; the digits are the sequence of its first record |
+//! | `cursor.v2` | up to where everything is confirmed |
+//! | `cursor.v2.new` | the next cursor while it is written |
 //!
 //! The number behind `.v` is the version of the format. A folder with a segment or cursor of another
 //! version is refused and left as it is. Files of other names are nobody's business and left alone.
@@ -24,15 +24,17 @@
 //!
 //! | record | size | meaning |
 //! | --- | --- | --- |
-//! | length | 4 | bytes behind the check: 44 and the payload, at most [`PAYLOAD_MAX`] |
+//! | length | 4 | bytes behind the check: 49 and the payload, at most [`PAYLOAD_MAX`] |
 //! | check | 4 | of the length and of all behind the check |
 //! | sequence | 8 | one more than the record before it; the first one's is the file's name |
 //! | lane | 4 | |
 //! | epoch | 8 | |
 //! | number | 8 | of the frame within lane and epoch |
+//! | kind | 1 | 1 shape message, 2 key frame, 3 other frame |
+//! | part | 4 | of a shape message: its place among those before the frame; else 0 |
 //! | scrapes | 8 | in the frame |
 //! | closed | 8 | when the frame was closed, signed milliseconds since the Unix epoch |
-//! | payload | | the frame as it is published |
+//! | payload | | the message as it is published |
 //!
 //! A segment is records back to back. It is closed before it would exceed [`SEGMENT_BYTES`], or an
 //! eighth of `max_size` where that is less; one larger record has a segment to itself. Sequences
@@ -88,7 +90,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 /// The version that is written, and the only one that is read.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The largest payload: the largest message that a NATS server can be configured to take.
 pub const PAYLOAD_MAX: usize = 64 << 20;
@@ -111,15 +113,31 @@ pub const SYNC_BYTES: u64 = 1 << 20;
 /// The cursor is written at most this often; a crash repeats what was confirmed since.
 pub const CURSOR_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A frame in the spool.
+/// What a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Shapes that a frame behind it needs.
+    Shape {
+        /// Its place among those before the frame, from 1.
+        part: u32,
+    },
+    /// A key frame.
+    Key,
+    /// Any other frame.
+    Delta,
+}
+
+/// A frame in the spool, or a message of shapes that belongs to one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// Its lane.
     pub lane: u32,
     /// The epoch of the poller that closed it.
     pub epoch: u64,
-    /// Its number in lane and epoch.
+    /// Its number in lane and epoch; of shapes, that of the frame that was to come next.
     pub number: u64,
+    /// What it is.
+    pub kind: Kind,
     /// Scrapes in it.
     pub scrapes: u64,
     /// When it was closed, in milliseconds since the Unix epoch.

@@ -6,10 +6,10 @@ use std::os::unix::fs::FileExt as _;
 
 use bytes::Bytes;
 
-use super::{Entry, PAYLOAD_MAX};
+use super::{Entry, Kind, PAYLOAD_MAX};
 
 /// Bytes of a record in front of its payload.
-pub(super) const HEAD_BYTES: usize = 52;
+pub(super) const HEAD_BYTES: usize = 57;
 
 /// Bytes of a record that its length does not count: the length itself and the check.
 const PREFIX_BYTES: usize = 8;
@@ -33,6 +33,9 @@ pub(super) fn head(entry: &Entry, sequence: u64) -> Option<Vec<u8>> {
     fields.extend_from_slice(&entry.lane.to_le_bytes());
     fields.extend_from_slice(&entry.epoch.to_le_bytes());
     fields.extend_from_slice(&entry.number.to_le_bytes());
+    let (kind, part) = code(entry.kind);
+    fields.push(kind);
+    fields.extend_from_slice(&part.to_le_bytes());
     fields.extend_from_slice(&entry.scrapes.to_le_bytes());
     fields.extend_from_slice(&entry.closed_ms.to_le_bytes());
     let check = check(length, &fields, &entry.payload);
@@ -100,11 +103,36 @@ pub(super) fn read(
         lane: u32::from_le_bytes(take(fields)?),
         epoch: u64::from_le_bytes(take(fields)?),
         number: u64::from_le_bytes(take(fields)?),
+        kind: {
+            let [kind] = take(fields)?;
+            kind_of(kind, u32::from_le_bytes(take(fields)?))?
+        },
         scrapes: u64::from_le_bytes(take(fields)?),
         closed_ms: i64::from_le_bytes(take(fields)?),
         payload: Bytes::from(std::mem::take(room)),
     };
     Ok((sequence, entry))
+}
+
+const SHAPE: u8 = 1;
+const KEY: u8 = 2;
+const DELTA: u8 = 3;
+
+fn code(kind: Kind) -> (u8, u32) {
+    match kind {
+        Kind::Shape { part } => (SHAPE, part),
+        Kind::Key => (KEY, 0),
+        Kind::Delta => (DELTA, 0),
+    }
+}
+
+fn kind_of(code: u8, part: u32) -> Result<Kind, Bad> {
+    match (code, part) {
+        (SHAPE, part) => Ok(Kind::Shape { part }),
+        (KEY, 0) => Ok(Kind::Key),
+        (DELTA, 0) => Ok(Kind::Delta),
+        _ => Err(Bad::Damaged),
+    }
 }
 
 fn check(length: u32, fields: &[u8], payload: &[u8]) -> u32 {

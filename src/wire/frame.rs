@@ -246,6 +246,26 @@ pub(super) fn seal(place: &Place, parts: &Parts) -> Vec<u8> {
 /// Takes a frame apart and checks it as far as that needs no state.
 pub(super) fn open(payload: &[u8]) -> Result<(Place, Sections), DecodeError> {
     let mut reader = Reader::new(payload);
+    let place = read_place(&mut reader)?;
+    let mut check = crc32fast::Hasher::new();
+    check.update(
+        payload
+            .get(..payload.len() - reader.remaining())
+            .unwrap_or_default(),
+    );
+    let sections = read_sections(&mut reader, &mut check)?;
+    let expected = u32::from_le_bytes(reader.array()?);
+    if reader.remaining() > 0 {
+        return Err(DecodeError::Trailing(reader.remaining()));
+    }
+    if check.finalize() != expected {
+        return Err(DecodeError::Check);
+    }
+    Ok((place, sections))
+}
+
+/// Reads what comes before the sections.
+pub(super) fn read_place(reader: &mut Reader<'_>) -> Result<Place, DecodeError> {
     let version = reader.byte()?;
     if version != VERSION {
         return Err(DecodeError::Version(version));
@@ -265,27 +285,11 @@ pub(super) fn open(payload: &[u8]) -> Result<(Place, Sections), DecodeError> {
     if header.is_key() != (flags == FLAG_KEY) {
         return Err(DecodeError::Flags(flags));
     }
-
-    let mut check = crc32fast::Hasher::new();
-    check.update(
-        payload
-            .get(..payload.len() - reader.remaining())
-            .unwrap_or_default(),
-    );
-    let sections = read_sections(&mut reader, &mut check)?;
-    let expected = u32::from_le_bytes(reader.array()?);
-    if reader.remaining() > 0 {
-        return Err(DecodeError::Trailing(reader.remaining()));
-    }
-    if check.finalize() != expected {
-        return Err(DecodeError::Check);
-    }
-    let place = Place {
+    Ok(Place {
         header,
         is_kept: flags != 0,
         base_ms,
-    };
-    Ok((place, sections))
+    })
 }
 
 /// A frame's sections, decoded.

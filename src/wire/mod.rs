@@ -17,6 +17,7 @@ mod frame;
 mod lane;
 mod matching;
 mod number;
+mod outline;
 mod range;
 mod record;
 mod shape;
@@ -24,18 +25,20 @@ mod shape;
 pub use columns::{Column, Exemplar, NativeHistogram};
 pub use frame::{DecodeError, Frame, Header, decode, encode};
 pub use lane::{
-    ColumnScrape, Entry, FrameWriter, LANE_SERIES_MAX, LaneDecoder, LaneEncoder, LaneFrame, Role,
+    ColumnScrape, DecodeSpace, Entry, FrameWriter, LANE_SERIES_MAX, LaneDecoder, LaneEncoder,
+    LaneFrame, Role,
 };
 pub use matching::{Changes, Matched, match_body};
 pub use number::Value;
+pub use outline::{Item, Outline, header};
 pub use shape::{
-    Misfit, Page, SERIES_MAX, STORE_BYTES_MAX, Shape, ShapeError, ShapeId, ShapeStore, ShapeWriter,
-    TEXT_MAX,
+    Misfit, Page, SERIES_MAX, STORE_BYTES_MAX, Shape, ShapeEntry, ShapeError, ShapeId, ShapeStore,
+    ShapeWriter, TEXT_MAX,
 };
 
 use std::sync::Arc;
 
-use crate::model::{self, Text};
+use crate::model::{self, Format, Text};
 
 /// What a frame carries of an exposition.
 #[derive(Debug, Clone)]
@@ -55,6 +58,18 @@ pub struct Columns {
     pub column: Column,
 }
 
+impl Columns {
+    /// Puts the values of the parts of a scrape one behind the other; `shape` is their shapes'
+    /// [join](Shape::join).
+    pub fn join(parts: &[Self], shape: Arc<Shape>) -> Self {
+        let columns = parts.iter().map(|part| &part.column);
+        Self {
+            column: Column::join(columns, shape.page().len(), shape.page().has_times()),
+            shape,
+        }
+    }
+}
+
 /// A scrape as a lane carries it.
 pub type Scrape = model::Scrape<Body>;
 
@@ -62,6 +77,29 @@ pub type Scrape = model::Scrape<Body>;
 pub type Record = model::Record<Body>;
 
 impl Body {
+    /// Puts the texts of the parts of a scrape one behind the other.
+    pub fn join_texts(parts: &[Self]) -> Text {
+        let texts: Vec<Text> = parts.iter().map(Self::to_text).collect();
+        let format = texts.last().map_or(Format::Text, |last| last.format);
+        let size = texts.iter().map(|part| part.text.len() + 1).sum();
+        let mut joined = Vec::with_capacity(size);
+        for (at, part) in texts.iter().enumerate() {
+            let is_last = at + 1 == texts.len();
+            let text = match (is_last, part.format) {
+                (false, Format::OpenMetrics) => shape::without_end(&part.text),
+                _ => &part.text,
+            };
+            joined.extend_from_slice(text);
+            if !is_last && !text.is_empty() && !text.ends_with(b"\n") {
+                joined.push(b'\n');
+            }
+        }
+        Text {
+            text: joined.into(),
+            format,
+        }
+    }
+
     /// Returns the exposition as text; that of columns is written anew.
     pub fn to_text(&self) -> Text {
         match self {

@@ -421,6 +421,18 @@ fn a_spool_needs_only_a_folder() {
 }
 
 #[test]
+fn frames_are_chained_unless_that_is_switched_off() {
+    for (text, expected) in [
+        ("identity: a", true),
+        ("wire: {}", true),
+        ("wire: {chain: true}", true),
+        ("wire: {chain: false}", false),
+    ] {
+        assert_eq!(load(text).0.chain, expected, "{text}");
+    }
+}
+
+#[test]
 fn a_job_has_its_own_schedule_by_the_rules_of_prometheus() {
     #[track_caller]
     fn check(global: &str, job: &str, interval: u64, timeout: u64) {

@@ -3,9 +3,11 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
+use prometheus_streams::wire::Role;
+
 use crate::support::{
-    Behavior, Bus, Lab, NatsServer, Process, Program, SiteTarget, Targets, Version, poller_config,
-    program, run, wait_until,
+    Behavior, Bus, Lab, LaneWriter, NatsServer, Process, Program, SiteTarget, Targets, Version,
+    poller_config, program, run, wait_until,
 };
 use crate::{SCENARIO, SOON};
 
@@ -101,5 +103,76 @@ fn decode_prints_a_stored_message() {
         assert_eq!(bad.status.code(), Some(1));
         let text = String::from_utf8(bad.stderr).unwrap();
         assert!(text.contains("frame version 110 is unknown"), "{text}");
+    });
+}
+
+/// Runs `decode` on some messages, each in a file of its own.
+fn decode_files(lab: &Lab, payloads: &[&[u8]]) -> (Option<i32>, String) {
+    let files = payloads.iter().map(|payload| {
+        let file = lab.file("message", "bin");
+        std::fs::write(&file, payload).unwrap();
+        file.display().to_string()
+    });
+    let files = files.collect::<Vec<_>>();
+    let mut arguments = vec!["decode"];
+    arguments.extend(files.iter().map(String::as_str));
+    let output = Program::output("prometheus-streams", &arguments);
+    let text = String::from_utf8(output.stdout).unwrap();
+    (output.status.code(), text)
+}
+
+#[test]
+fn value_columns_are_shown_with_what_they_are_coded_against() {
+    run(SCENARIO, async |lab| {
+        let nats = NatsServer::start(lab, Version::Packaged).await;
+        let bus = Bus::connect(&nats.url()).await;
+        bus.create_stream("prometheus.>").await;
+        let mut lane = LaneWriter::new("USDC1", 0, &["one", "two"]);
+        lane.announce(&bus).await;
+        lane.write(&bus, Role::Key).await;
+        lane.write(&bus, Role::Link).await;
+
+        // What came before `tail` was started is what it decodes with.
+        let config = lab.file("tail", "yaml");
+        let text = poller_config("operator", &nats.url(), &[]).to_string();
+        std::fs::write(&config, text).unwrap();
+        let mut command = Command::new(program("prometheus-streams"));
+        command.arg("--config").arg(&config);
+        command.args(["tail", "--instance", "two"]);
+        let tail = Process::spawn(lab, "tail", &mut command);
+        wait_until(SOON, "what is new is seen", async || {
+            lane.write(&bus, Role::Link).await;
+            let seen = tail.log();
+            let sample = "sim_scrapes_total{instance=\"two\",job=\"sim\",publisher=\"USDC1\"} ";
+            if seen.contains(sample) {
+                Ok(seen)
+            } else {
+                Err(seen)
+            }
+        })
+        .await;
+        let seen = tail.log();
+        assert!(!seen.contains("cannot be decoded"), "{seen}");
+        assert!(!seen.contains("one"), "another was asked for: {seen}");
+        let first = "publisher=\"USDC1\"} 2 ";
+        assert!(!seen.contains(first), "it was there before: {seen}");
+
+        let stored = bus.messages("prometheus.>").await.unwrap();
+        let [shapes, key, link] = [0, 1, 2].map(|n| stored[n].payload.as_ref());
+        let (status, all) = decode_files(lab, &[key, link, shapes]);
+        assert_eq!(status, Some(0), "{all}");
+        let samples = ["one", "two"]
+            .map(|instance| format!("sim_scrapes_total{{instance=\"{instance}\",job=\"sim\"}} 2 "));
+        for expected in samples {
+            assert!(all.contains(&expected), "{all}");
+        }
+        assert!(all.contains(" of {instance=\"two\",job=\"sim\"}: 9 series, a patch of "));
+        let (status, alone) = decode_files(lab, &[link]);
+        assert_eq!(status, Some(1), "{alone}");
+        assert!(alone.starts_with("# delta frame 2, "), "{alone}");
+        assert_eq!(
+            alone.matches("its base or its shape is not there").count(),
+            2
+        );
     });
 }

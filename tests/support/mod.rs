@@ -19,6 +19,7 @@ mod proxy;
 mod servers;
 mod store;
 mod targets;
+mod writer;
 
 pub(crate) use bus::Bus;
 pub(crate) use endpoint::{Answer, Arrived, Endpoint};
@@ -32,3 +33,4 @@ pub(crate) use proxy::{Link, Proxy};
 pub(crate) use servers::{NatsServer, NodeExporter, Pushgateway, Version};
 pub(crate) use store::{Prometheus, Stored, VictoriaMetrics};
 pub(crate) use targets::{Behavior, Targets, value};
+pub(crate) use writer::LaneWriter;

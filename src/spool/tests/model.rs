@@ -276,7 +276,7 @@ impl Model {
         let mut spool = self.spool.take().unwrap();
         let before = self.survey(&mut spool);
         drop(spool);
-        std::fs::remove_file(self.lab.dir().join("cursor.v1")).unwrap();
+        std::fs::remove_file(self.lab.dir().join("cursor.v2")).unwrap();
         let has_segments = !self.lab.segments().is_empty();
         let (spool, recovered) = self.lab.open();
         assert_eq!(recovered.repeats, has_segments);

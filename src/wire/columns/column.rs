@@ -53,6 +53,38 @@ impl Column {
         self.times.resize(if has_times { series } else { 0 }, 0);
     }
 
+    /// Puts columns one behind the other.
+    pub(in crate::wire) fn join<'c>(
+        parts: impl Iterator<Item = &'c Self>,
+        series: usize,
+        has_times: bool,
+    ) -> Self {
+        let mut joined = Self {
+            mantissas: Vec::with_capacity(series),
+            scales: Vec::with_capacity(series),
+            times: Vec::with_capacity(if has_times { series } else { 0 }),
+            ..Self::default()
+        };
+        for part in parts {
+            let before = u32::try_from(joined.scales.len()).unwrap_or(u32::MAX);
+            let exemplars = part.exemplars.iter().map(|exemplar| Exemplar {
+                series: exemplar.series.saturating_add(before),
+                text: exemplar.text.clone(),
+            });
+            joined.exemplars.extend(exemplars);
+            joined.histograms.extend_from_slice(&part.histograms);
+            joined.mantissas.extend_from_slice(&part.mantissas);
+            joined.scales.extend_from_slice(&part.scales);
+            if has_times {
+                // A part without any has none of its own.
+                joined.times.extend_from_slice(&part.times);
+                joined.times.resize(joined.scales.len(), 0);
+            }
+        }
+        joined.fit(series, has_times);
+        joined
+    }
+
     /// Returns the number of series.
     pub fn len(&self) -> usize {
         self.scales.len()

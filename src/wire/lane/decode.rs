@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use super::target::Target;
 use super::{FRAME_WORK_MAX, LANE_SERIES_MAX, MODE_MASK, NAMES_SHAPE, work_of};
-use crate::model::Record;
+use crate::model::{Outcome, Record};
 use crate::wire::DecodeError;
 use crate::wire::columns::{Column, Mode, Model, Scratch};
 use crate::wire::cursor::Reader;
 use crate::wire::frame::{Header, Place, Sections, open};
 use crate::wire::range::Decoder;
 use crate::wire::record;
-use crate::wire::{Part, Shape, ShapeId, ShapeStore};
+use crate::wire::{self, Body, Columns, Part, Shape, ShapeId, ShapeStore};
 
 /// A frame and what it carries.
 #[derive(Debug)]
@@ -33,6 +33,27 @@ pub enum Entry {
     Columns(ColumnScrape),
     /// The next entry is a part of a scrape.
     Part(Part),
+}
+
+impl Entry {
+    /// Returns the entry as a record, or what it says of the next one.
+    pub fn into_record(self) -> Result<wire::Record, Part> {
+        match self {
+            Self::Part(part) => Err(part),
+            Self::Record(record) => Ok(record.map(Body::Text)),
+            Self::Columns(scrape) => Ok(wire::Record::Scrape(wire::Scrape {
+                target: Arc::clone(scrape.shape.target()),
+                time_ms: scrape.time_ms,
+                outcome: Outcome::Exposed {
+                    body: Body::Columns(Columns {
+                        shape: scrape.shape,
+                        column: scrape.column,
+                    }),
+                    duration: scrape.duration,
+                },
+            })),
+        }
+    }
 }
 
 /// A scrape as values of a shape.
@@ -57,9 +78,25 @@ pub struct LaneDecoder {
     targets: HashMap<u32, Target>,
     series: usize,
     series_max: usize,
+    /// Only where it is not lent.
+    space: Option<Box<DecodeSpace>>,
+}
+
+/// Memory to decode with, some 70 KiB. Nothing in it outlives a frame, so lanes can share it.
+pub struct DecodeSpace {
     model: Model,
     scratch: Scratch,
     buffer: Vec<u8>,
+}
+
+impl Default for DecodeSpace {
+    fn default() -> Self {
+        Self {
+            model: Model::new(),
+            scratch: Scratch::new(),
+            buffer: Vec::new(),
+        }
+    }
 }
 
 impl Default for LaneDecoder {
@@ -76,9 +113,7 @@ impl LaneDecoder {
             targets: HashMap::new(),
             series: 0,
             series_max,
-            model: Model::new(),
-            scratch: Scratch::new(),
-            buffer: Vec::new(),
+            space: None,
         }
     }
 
@@ -87,19 +122,38 @@ impl LaneDecoder {
         self.at
     }
 
-    /// Reads a frame.
+    /// Returns how many series its targets have together.
+    pub fn series(&self) -> usize {
+        self.series
+    }
+
+    /// Reads a frame; see [`Self::decode_in`].
     ///
-    /// After an error the state is what it was.
+    /// It keeps the memory that it needs for that.
     pub fn decode(
         &mut self,
         payload: &[u8],
         shapes: &ShapeStore,
     ) -> Result<LaneFrame, DecodeError> {
+        let mut space = self.space.take().unwrap_or_default();
+        let decoded = self.decode_in(payload, shapes, &mut space);
+        self.space = Some(space);
+        decoded
+    }
+
+    /// Reads a frame.
+    ///
+    /// After an error the state is what it was.
+    pub fn decode_in(
+        &mut self,
+        payload: &[u8],
+        shapes: &ShapeStore,
+        space: &mut DecodeSpace,
+    ) -> Result<LaneFrame, DecodeError> {
         let (place, sections) = open(payload)?;
         self.check_base(&place, &sections)?;
-        self.model.restart();
-        let staged = HashMap::new();
-        let mut reading = Reading::new(self, shapes, &place, staged, &sections)?;
+        space.model.restart();
+        let mut reading = Reading::new(self, (shapes, space), &place, &sections)?;
         let entries = reading.records(&sections)?;
         let staged = reading.finish(&entries)?;
         if place.is_kept {
@@ -156,10 +210,44 @@ impl LaneDecoder {
     }
 }
 
+/// What a columns record says in the records section.
+pub(in crate::wire) struct Head {
+    mode: Mode,
+    pub(in crate::wire) target: u32,
+    pub(in crate::wire) shape: Option<ShapeId>,
+    pub(in crate::wire) duration: Duration,
+}
+
+impl Head {
+    pub(in crate::wire) fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let flags = reader.byte()?;
+        if flags & !(MODE_MASK | NAMES_SHAPE) != 0 {
+            return Err(DecodeError::Flags(flags));
+        }
+        let mode = *Mode::ALL
+            .get(usize::from(flags & MODE_MASK))
+            .ok_or(DecodeError::Number)?;
+        let target = u32::try_from(reader.varint()?).map_err(|_too_large| DecodeError::Number)?;
+        let shape = if flags & NAMES_SHAPE != 0 {
+            Some(ShapeId::new(reader.array()?))
+        } else {
+            None
+        };
+        let duration = Duration::from_micros(reader.varint()?);
+        Ok(Self {
+            mode,
+            target,
+            shape,
+            duration,
+        })
+    }
+}
+
 /// One frame that is being read.
 struct Reading<'a> {
-    lane: &'a mut LaneDecoder,
+    lane: &'a LaneDecoder,
     shapes: &'a ShapeStore,
+    space: &'a mut DecodeSpace,
     place: &'a Place,
     /// Targets as this frame leaves them.
     staged: HashMap<u32, Target>,
@@ -172,10 +260,9 @@ struct Reading<'a> {
 
 impl<'a> Reading<'a> {
     fn new(
-        lane: &'a mut LaneDecoder,
-        shapes: &'a ShapeStore,
+        lane: &'a LaneDecoder,
+        (shapes, space): (&'a ShapeStore, &'a mut DecodeSpace),
         place: &'a Place,
-        staged: HashMap<u32, Target>,
         sections: &'a Sections,
     ) -> Result<Self, DecodeError> {
         let (expected, coded) = match sections.coded.split_first_chunk() {
@@ -186,8 +273,9 @@ impl<'a> Reading<'a> {
         Ok(Self {
             lane,
             shapes,
+            space,
             place,
-            staged,
+            staged: HashMap::new(),
             coder: Decoder::new(coded, &sections.raw),
             expected,
             check: crc32fast::Hasher::new(),
@@ -234,22 +322,19 @@ impl<'a> Reading<'a> {
         reader: &mut Reader<'_>,
         time_ms: i64,
     ) -> Result<ColumnScrape, DecodeError> {
-        let flags = reader.byte()?;
-        if flags & !(MODE_MASK | NAMES_SHAPE) != 0 {
-            return Err(DecodeError::Flags(flags));
-        }
-        let mode = *Mode::ALL
-            .get(usize::from(flags & MODE_MASK))
-            .ok_or(DecodeError::Number)?;
-        let id = u32::try_from(reader.varint()?).map_err(|_too_large| DecodeError::Number)?;
-        let shape = if flags & NAMES_SHAPE != 0 {
-            let name = ShapeId::new(reader.array()?);
-            let shape = self.shapes.get(name);
-            Some(shape.ok_or(DecodeError::UnknownShape(name))?)
-        } else {
-            None
+        let Head {
+            mode,
+            target: id,
+            shape,
+            duration,
+        } = Head::read(reader)?;
+        let shape = match shape {
+            Some(name) => {
+                let shape = self.shapes.get(name);
+                Some(shape.ok_or(DecodeError::UnknownShape(name))?)
+            }
+            None => None,
         };
-        let duration = Duration::from_micros(reader.varint()?);
         // Before any of the work is done.
         let known = self.staged.get(&id).or_else(|| self.lane.targets.get(&id));
         for shape in known.map(|known| &known.shape).into_iter().chain(shape) {
@@ -267,14 +352,14 @@ impl<'a> Reading<'a> {
         }
         let mut column = Column::default();
         column.clear(shape.page().len(), shape.page().has_times());
-        let coding = (&mut self.coder, &mut self.lane.model);
-        let scratch = &mut self.lane.scratch;
+        let coding = (&mut self.coder, &mut self.space.model);
+        let scratch = &mut self.space.scratch;
         target.code(coding, (mode, time_ms), &mut column, scratch);
         if !self.coder.is_sound() {
             return Err(DecodeError::Truncated);
         }
         let flags = shape.page().flags();
-        column.check(flags, &mut self.check, &mut self.lane.buffer);
+        column.check(flags, &mut self.check, &mut self.space.buffer);
         if self.place.is_kept {
             self.staged.insert(id, target);
         }

@@ -77,6 +77,13 @@ impl LaneEncoder {
         self.kept = None;
     }
 
+    /// Takes back the frame that was finished last and that nobody has seen: its number is used
+    /// again, by a key frame.
+    pub fn recall(&mut self) {
+        self.number = self.number.saturating_sub(1);
+        self.kept = None;
+    }
+
     /// Forgets a target that is gone.
     pub fn forget(&mut self, target: u32) {
         self.targets.remove(&target);

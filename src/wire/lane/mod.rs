@@ -21,7 +21,8 @@ mod tests;
 
 use super::shape::Page;
 
-pub use decode::{ColumnScrape, Entry, LaneDecoder, LaneFrame};
+pub(super) use decode::Head;
+pub use decode::{ColumnScrape, DecodeSpace, Entry, LaneDecoder, LaneFrame};
 pub use encode::{FrameWriter, LaneEncoder, Role};
 
 /// A lane's targets may not have more series than this together.

@@ -88,7 +88,7 @@ fn read_template(reader: &mut Reader<'_>, series: usize) -> Result<Column, Decod
 
 /// Tells whether the page's lines, with a value each, are what the exposition parser reads: what
 /// goes to a sink always does.
-fn is_exposition(page: &Page) -> bool {
+pub(super) fn is_exposition(page: &Page) -> bool {
     let zero = Value {
         mantissa: 0,
         scale: 0,

@@ -10,6 +10,7 @@
 mod build;
 mod content;
 mod id;
+mod join;
 mod message;
 mod page;
 mod store;
@@ -23,7 +24,8 @@ use crate::model::Labels;
 
 pub use build::Misfit;
 pub use id::ShapeId;
-pub use message::{ShapeError, ShapeWriter};
+pub(super) use join::without_end;
+pub use message::{ShapeEntry, ShapeError, ShapeWriter};
 pub(super) use page::Find;
 pub use page::Page;
 pub use store::{STORE_BYTES_MAX, ShapeStore};

@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
-use super::message::Packed;
+use super::message::{Packed, read_version};
 use super::{Page, Shape, ShapeError, ShapeId};
-use crate::wire::SHAPES_VERSION;
 use crate::wire::cursor::Reader;
 
 /// Shapes may not take more memory than this together, by default: those of some 10,000 targets
@@ -87,33 +86,32 @@ impl ShapeStore {
 
     /// Reads a shape message and adds its shapes; returns their names.
     ///
-    /// Shapes before one that cannot be read stay.
+    /// Shapes before one that cannot be read stay. One that patches an unknown shape is passed
+    /// over, so that those behind it are not lost with it.
     pub fn read(&mut self, payload: &[u8]) -> Result<Vec<ShapeId>, ShapeError> {
         let mut reader = Reader::new(payload);
-        let version = reader
-            .byte()
-            .map_err(|source| ShapeError::Malformed { source })?;
-        if version != SHAPES_VERSION {
-            return Err(ShapeError::Version(version));
-        }
+        read_version(&mut reader)?;
         let mut ids = Vec::new();
+        let mut unknown = None;
         while reader.remaining() > 0 {
             let packed = Packed::read(&mut reader)?;
-            ids.push(packed.id);
             if self.shapes.contains_key(&packed.id) {
+                ids.push(packed.id);
                 continue;
             }
-            let base = match packed.base {
-                None => None,
-                Some(base) => match self.shapes.get(&base) {
-                    Some(base) => Some(base),
-                    None => return Err(ShapeError::UnknownShape(base)),
-                },
-            };
+            let base = packed.base.map(|base| (base, self.shapes.get(&base)));
+            if let Some((base, None)) = base {
+                unknown = unknown.or(Some(base));
+                continue;
+            }
+            let base = base.and_then(|(_, base)| base);
             let shape = packed.open(base)?;
-            self.insert(shape)?;
+            ids.push(self.insert(shape)?.id());
         }
-        Ok(ids)
+        match unknown {
+            None => Ok(ids),
+            Some(base) => Err(ShapeError::UnknownShape(base)),
+        }
     }
 
     /// Drops the shapes that nobody uses and that `is_kept` does not name.

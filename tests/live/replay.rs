@@ -1,0 +1,325 @@
+//! Value columns: what a receiver reads again at its start, and what it does when that is gone.
+
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use prometheus_streams::bus::{self, Consumer, Incoming, Kind, Phase, Subject};
+use prometheus_streams::wire::{LaneDecoder, Role, ShapeStore};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{
+    Bus, Endpoint, Lab, LaneWriter, NatsServer, Program, Version, receiver_config, run, value,
+    wait_until,
+};
+use crate::{SCENARIO, SOON};
+
+const TARGETS: [&str; 3] = ["one", "two", "three"];
+
+/// Frames in a group: as a poller writes them.
+const GROUP: u64 = 20;
+
+fn config(nats: &NatsServer, endpoint: &Endpoint, client_id: &str) -> Value {
+    let mut config = receiver_config(&nats.url());
+    config["receiver_stream"]["client_id"] = client_id.into();
+    config["remote_write"] = json!([{"name": "recorder", "url": endpoint.url()}]);
+    config
+}
+
+async fn start(lab: &Lab) -> (NatsServer, Bus) {
+    let nats = NatsServer::start(lab, Version::Packaged).await;
+    let bus = Bus::connect(&nats.url()).await;
+    bus.create_stream("prometheus.>").await;
+    (nats, bus)
+}
+
+/// Waits until scrape `number` of a target has arrived.
+async fn arrives(endpoint: &Endpoint, instance: &str, number: u64) {
+    wait_until(SOON, "a scrape arrives", async || {
+        let samples = endpoint.samples("sim_scrapes_total", instance);
+        let last = samples.last().map_or(0.0, |sample| sample.value);
+        if last >= value(number, 0) {
+            Ok(())
+        } else {
+            Err(format!("{last} of {number}"))
+        }
+    })
+    .await;
+}
+
+/// Compares all that arrived of a target with what was scraped: each of these scrapes, in order,
+/// with its own values; after a crash some of them twice.
+#[track_caller]
+fn has_exactly(endpoint: &Endpoint, instance: &str, scrapes: impl Iterator<Item = u64>) {
+    let scrapes = scrapes.collect::<Vec<_>>();
+    let mut samples = endpoint.samples("sim_scrapes_total", instance);
+    samples.sort_by_key(|sample| sample.time_ms);
+    samples.dedup_by_key(|sample| (sample.time_ms, sample.value.to_bits()));
+    let values = samples.iter().map(|sample| sample.value);
+    let expected = scrapes.iter().map(|number| value(*number, 0));
+    assert_eq!(
+        values.collect::<Vec<_>>(),
+        expected.collect::<Vec<_>>(),
+        "{instance}"
+    );
+    // The other series of the same scrapes.
+    endpoint.look(|series| {
+        for (labels, samples) in series {
+            let is_own = labels
+                .get("instance")
+                .is_some_and(|found| found == instance);
+            let Some(n) = labels.get("n").filter(|_| is_own) else {
+                continue;
+            };
+            let n = n.parse::<usize>().unwrap();
+            for sample in samples.iter().filter(|sample| !sample.value.is_nan()) {
+                let mut numbers = scrapes.iter();
+                let known = |number: &&u64| value(**number, n).to_bits() == sample.value.to_bits();
+                assert!(
+                    numbers.any(|number| known(&number)),
+                    "{labels:?}: {sample:?}"
+                );
+            }
+        }
+    });
+}
+
+/// Everything that was received is accounted for, and nothing could not be decoded.
+async fn has_decoded_all(receiver: &Program) {
+    for counter in ["invalid_messages", "undecodable_scrapes", "orphaned_frames"] {
+        let name = format!("receiver_{counter}_total");
+        assert_eq!(receiver.metric(&name, &[]).await.to_string(), "0", "{name}");
+    }
+    let metric = async |name: &str| receiver.metric(name, &[]).await;
+    let missing = metric("receiver_missing_frames_total").await;
+    assert_eq!(missing.to_string(), "0");
+    let out = metric("receiver_delivered_total").await
+        + metric("receiver_rejected_total").await
+        + metric("receiver_dropped_total").await;
+    let received = metric("receiver_received_total").await;
+    assert_eq!(received.to_string(), out.to_string());
+}
+
+#[test]
+fn a_receiver_decodes_from_its_position_on_wherever_that_is() {
+    run(SCENARIO, async |lab| {
+        let (nats, bus) = start(lab).await;
+        let mut lane = LaneWriter::new("USDC1", 0, &TARGETS);
+        lane.announce(&bus).await;
+        lane.write_groups(&bus, 3 * GROUP + 7, GROUP).await;
+
+        // Late, but the stream has all of it.
+        let endpoint = Endpoint::start().await;
+        let mut receiver = Program::receiver(lab, config(&nats, &endpoint, "first"));
+        arrives(&endpoint, "three", lane.scrapes).await;
+        has_decoded_all(&receiver).await;
+
+        // Killed in the middle of a group, several times, at work and idle.
+        for more in [1, 5, GROUP, 3] {
+            receiver.kill();
+            lane.write_groups(&bus, more, GROUP).await;
+            receiver.restart(lab);
+            arrives(&endpoint, "three", lane.scrapes).await;
+            has_decoded_all(&receiver).await;
+        }
+        lane.write_groups(&bus, 4 * GROUP + 3, GROUP).await;
+        arrives(&endpoint, "one", lane.scrapes - 2 * GROUP).await;
+        receiver.kill();
+        receiver.restart(lab);
+        arrives(&endpoint, "three", lane.scrapes).await;
+        has_decoded_all(&receiver).await;
+
+        // Another one takes over, from the start of the stream.
+        let other = Endpoint::start().await;
+        let second = Program::receiver(lab, config(&nats, &other, "second"));
+        lane.write_groups(&bus, GROUP / 2, GROUP).await;
+        arrives(&other, "three", lane.scrapes).await;
+        has_decoded_all(&second).await;
+        arrives(&endpoint, "three", lane.scrapes).await;
+        for target in TARGETS {
+            has_exactly(&endpoint, target, 1..=lane.scrapes);
+            has_exactly(&other, target, 1..=lane.scrapes);
+        }
+    });
+}
+
+/// Waits for a request and answers as a poller does.
+async fn answer(requests: &mut async_nats::Subscriber, bus: &Bus, lane: &mut LaneWriter) {
+    let request = tokio::time::timeout(SOON, requests.next()).await;
+    let request = request.unwrap().unwrap();
+    assert_eq!(request.subject.as_str(), "prometheus-request.USDC1.0");
+    lane.announce(bus).await;
+    lane.write(bus, Role::Key).await;
+}
+
+async fn counts(receiver: &Program, reason: &str, frames: u64, scrapes: u64) {
+    wait_until(SOON, "what is lost is counted", async || {
+        let labels = [("reason", reason), ("publisher", "USDC1")];
+        let invalid = receiver.metric("receiver_invalid_messages_total", &labels);
+        let undecodable = receiver.metric("receiver_undecodable_scrapes_total", &labels);
+        let found = (invalid.await, undecodable.await);
+        if found == (value(frames, 0), value(scrapes, 0)) {
+            Ok(())
+        } else {
+            Err(format!("{found:?}"))
+        }
+    })
+    .await;
+}
+
+#[test]
+fn a_frame_lost_in_a_chain_is_asked_for_and_nothing_wrong_is_delivered() {
+    run(SCENARIO, async |lab| {
+        let (nats, bus) = start(lab).await;
+        let mut requests = bus.listen("prometheus-request.>").await;
+        let mut lane = LaneWriter::new("USDC1", 0, &TARGETS);
+        lane.announce(&bus).await;
+        lane.write(&bus, Role::Key).await;
+        lane.write(&bus, Role::Link).await;
+        let lost = lane.write(&bus, Role::Link).await;
+        bus.delete(lost).await;
+        lane.write(&bus, Role::Link).await;
+        lane.write(&bus, Role::Link).await;
+        let endpoint = Endpoint::start().await;
+        let receiver = Program::receiver(lab, config(&nats, &endpoint, "receiver"));
+        answer(&mut requests, &bus, &mut lane).await;
+        lane.write(&bus, Role::Link).await;
+        arrives(&endpoint, "three", 7).await;
+        counts(&receiver, "no_base", 2, 6).await;
+        for target in TARGETS {
+            has_exactly(&endpoint, target, [1, 2, 6, 7].into_iter());
+        }
+        let missing = receiver.metric("receiver_missing_frames_total", &[]).await;
+        assert_eq!(missing.to_string(), "1");
+        // One is enough, and nothing of it is a dead letter.
+        let more = tokio::time::timeout(Duration::from_millis(200), requests.next()).await;
+        assert!(more.is_err(), "{more:?}");
+        assert!(bus.messages("prometheus.dead.>").await.unwrap().is_empty());
+    });
+}
+
+#[test]
+fn a_lost_shape_is_asked_for_and_nothing_wrong_is_delivered() {
+    run(SCENARIO, async |lab| {
+        let (nats, bus) = start(lab).await;
+        let mut requests = bus.listen("prometheus-request.>").await;
+        let mut lane = LaneWriter::new("USDC1", 0, &TARGETS);
+        lane.announce(&bus).await;
+        lane.write(&bus, Role::Key).await;
+        lane.write(&bus, Role::Link).await;
+        lane.add("four");
+        let lost = lane.announce(&bus).await;
+        bus.delete(lost).await;
+        lane.write(&bus, Role::Link).await;
+        let endpoint = Endpoint::start().await;
+        let receiver = Program::receiver(lab, config(&nats, &endpoint, "receiver"));
+        answer(&mut requests, &bus, &mut lane).await;
+        lane.write(&bus, Role::Link).await;
+        arrives(&endpoint, "four", 5).await;
+        counts(&receiver, "unknown_shape", 1, 4).await;
+        for target in TARGETS {
+            has_exactly(&endpoint, target, [1, 2, 4, 5].into_iter());
+        }
+        has_exactly(&endpoint, "four", [4, 5].into_iter());
+    });
+}
+
+#[test]
+fn frames_whose_key_frame_has_left_the_stream_are_skipped() {
+    run(SCENARIO, async |lab| {
+        let (nats, bus) = start(lab).await;
+        let mut lane = LaneWriter::new("USDC1", 0, &TARGETS);
+        lane.announce(&bus).await;
+        let key = lane.write(&bus, Role::Key).await;
+        lane.write(&bus, Role::Link).await;
+        lane.write(&bus, Role::Link).await;
+        bus.delete(key).await;
+        lane.write(&bus, Role::Key).await;
+        let endpoint = Endpoint::start().await;
+        let receiver = Program::receiver(lab, config(&nats, &endpoint, "receiver"));
+        arrives(&endpoint, "three", 4).await;
+        let orphans = receiver.metric("receiver_orphaned_frames_total", &[]).await;
+        assert_eq!(orphans.to_string(), "2");
+        let invalid = receiver
+            .metric("receiver_invalid_messages_total", &[])
+            .await;
+        assert_eq!(invalid.to_string(), "0");
+        for target in TARGETS {
+            has_exactly(&endpoint, target, std::iter::once(4));
+        }
+    });
+}
+
+/// A consumer in this process; it reads nothing again but what it must.
+async fn consumer(nats: &NatsServer, name: &str) -> mpsc::Receiver<Incoming> {
+    let settings = bus::Settings {
+        urls: vec![nats.url()],
+        topic: "prometheus".to_owned(),
+        stream: "PROMETHEUS".to_owned(),
+        client_id: None,
+        tls: None,
+        auth: None,
+        manage: false,
+        max_age: Duration::from_secs(600),
+        replicas: 1,
+        storage: bus::Storage::File,
+    };
+    let bus = bus::Bus::connect(settings, "test").await.unwrap();
+    let consumer = Consumer::new(bus, name.to_owned()).with_prime_window(Duration::ZERO);
+    let (incoming_tx, incoming_rx) = mpsc::channel(64);
+    tokio::spawn(consumer.run(incoming_tx, CancellationToken::new()));
+    incoming_rx
+}
+
+#[test]
+fn a_lanes_state_is_read_from_its_last_key_frame_however_old_that_is() {
+    run(SCENARIO, async |lab| {
+        let (nats, bus) = start(lab).await;
+        let mut silent = LaneWriter::new("USDC1", 0, &["silent"]);
+        let mut busy = LaneWriter::new("USDC1", 1, &["busy"]);
+        silent.announce(&bus).await;
+        silent.write_groups(&bus, 5, 3).await;
+        busy.announce(&bus).await;
+        busy.write_groups(&bus, 8, 3).await;
+        let last = busy.write(&bus, Role::Leaf).await;
+        let endpoint = Endpoint::start().await;
+        let mut receiver = Program::receiver(lab, config(&nats, &endpoint, "receiver"));
+        wait_until(SOON, "everything is acknowledged", async || {
+            match bus.floor("receiver-recorder").await? {
+                floor if floor == last => Ok(()),
+                floor => Err(format!("{floor} of {last}")),
+            }
+        })
+        .await;
+        receiver.kill();
+
+        // The position itself may be gone, too.
+        bus.delete(last).await;
+        silent.write(&bus, Role::Link).await;
+        busy.write(&bus, Role::Link).await;
+        let mut incoming = consumer(&nats, "receiver-recorder").await;
+        let (mut shapes, mut decoders) = (ShapeStore::default(), [(); 2].map(|()| None));
+        let mut read = Vec::new();
+        while !read.ends_with(&[(0, 6), (1, 10)]) {
+            let message = tokio::time::timeout(SOON, incoming.recv()).await;
+            let message = message.unwrap().unwrap();
+            let subject = Subject::parse(&message.subject, "prometheus").unwrap();
+            if subject.kind == Kind::Shape {
+                shapes.read(&message.payload).unwrap();
+                continue;
+            }
+            assert_eq!(
+                message.phase == Phase::State,
+                message.sequence.number <= last
+            );
+            let lane = usize::try_from(subject.lane.lane).unwrap();
+            let decoder = decoders[lane].get_or_insert_with(LaneDecoder::default);
+            let frame = decoder.decode(&message.payload, &shapes).unwrap();
+            read.push((lane, frame.header.number));
+        }
+        // From each lane's last key frame on; the last of the busy lane's was deleted.
+        let expected = [(0, 4), (0, 5), (1, 7), (1, 8), (0, 6), (1, 10)];
+        assert_eq!(read, expected);
+    });
+}
