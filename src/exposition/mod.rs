@@ -25,7 +25,7 @@ pub use entry::{Entry, Exemplar, FamilyKind, Label, Sample};
 pub use error::{Keyword, Reason, SyntaxError};
 pub use families::{Families, Family, FamilySample};
 pub use media::format_of;
-pub(crate) use number::{parse_seconds, parse_value};
+pub(crate) use number::{NORMAL_NAN, parse_seconds, parse_value};
 pub(crate) use parser::is_exemplar;
 pub use parser::{Parser, Summary, check};
 pub use write::{Names, Timestamps, WriteOptions, Written, write_text};

@@ -4,7 +4,7 @@ use super::error::{Reason, quote};
 
 /// The NaN of a sample. Its bits are Prometheus's, so that a NaN that was scraped is never
 /// taken for a stale marker, and is stored there as its own scrapes are.
-pub(super) const NORMAL_NAN: f64 = f64::from_bits(0x7ff8_0000_0000_0001);
+pub(crate) const NORMAL_NAN: f64 = f64::from_bits(0x7ff8_0000_0000_0001);
 
 /// Digits that fit into 53 bits whatever they are.
 const EXACT_DIGITS_MAX: usize = 15;

@@ -69,6 +69,13 @@ impl RemoteWrite {
         Ok(())
     }
 
+    /// Returns what the first request of a delivery would carry, before compression.
+    ///
+    /// It sends and remembers nothing: for measurements and for looking at what would be sent.
+    pub fn preview(&self, batch: &[Delivery]) -> Vec<u8> {
+        self.gather(batch, &mut 0, &mut Ahead::new()).raw
+    }
+
     /// Encodes pending deliveries from `next` on until a request is full.
     fn gather(&self, batch: &[Delivery], next: &mut usize, ahead: &mut Ahead) -> Request {
         let samples_max = self

@@ -1,6 +1,7 @@
 //! Remote write 1.0: from scrapes to the series that Prometheus would have stored.
 //!
-//! In: deliveries, whose expositions are parsed here. Out: POST requests, each with the series of
+//! In: deliveries, whose expositions are parsed here, or whose values are put behind labels that
+//! were encoded once for their shape; both give the same bytes. Out: POST requests, each with the series of
 //! many targets, and a verdict on every scrape. Stale markers and the series about the scrape
 //! itself (`up` and its kin) are made here, so each target's last series are remembered; that
 //! memory changes only when a scrape is decided, so a request that is tried again has the same
@@ -8,8 +9,10 @@
 //! between two tries, and never writes a target's scrapes in another order than given.
 
 mod answer;
+mod columns;
 mod deliver;
 mod encode;
+mod last;
 mod proto;
 mod series;
 
@@ -107,18 +110,11 @@ impl RemoteWrite {
         };
         let before = self.targets.get(&key);
         let mut encoder = self.take_encoder();
-        let mut unsent = Vec::new();
-        let encoded = encoder.put(
-            &mut unsent,
-            publisher,
-            scrape,
-            before.as_ref(),
-            &self.shared,
-        );
+        let after = encoder.learn(publisher, scrape, before.as_ref(), &self.shared);
         self.keep_encoder(encoder);
         // What cannot be read was not delivered either.
-        if let Ok(encoded) = encoded {
-            self.commit(key, encoded.after);
+        if let Ok(after) = after {
+            self.commit(key, after);
         }
     }
 

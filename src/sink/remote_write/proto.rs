@@ -10,7 +10,9 @@
 //! | `Sample` | `timestamp` | 2 | int64, milliseconds |
 //!
 //! A request is nothing but its series one after the other, so requests are joined and split
-//! without decoding them. The labels of a series are written once and kept; see `series.rs`.
+//! without decoding them. The labels of a series are written once and kept; see `series.rs`. Where
+//! the same series come again and again, all that stands before the value is kept; see
+//! `columns.rs`.
 
 /// Field 1 of a message, length-delimited: a series, a label, a label's name.
 const FIELD_1_BYTES: u8 = 0x0a;
@@ -50,6 +52,70 @@ pub(super) fn put_series(out: &mut Vec<u8>, labels: &[u8], value: f64, time_ms: 
     out.extend_from_slice(&value.to_bits().to_le_bytes());
     out.push(FIELD_2_VARINT);
     put_varint(out, time);
+}
+
+/// The time of a sample from its tag on, if it has the length that times have nowadays.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct UsualTime([u8; 1 + USUAL_TIME_LEN]);
+
+/// Bytes of a time between the years 1971 and 2109.
+const USUAL_TIME_LEN: usize = 6;
+
+/// A sample of a [`UsualTime`]: a tag each, eight bytes of value, and the time.
+const USUAL_SAMPLE_LEN: u8 = 1 + 8 + 1 + 6;
+
+/// What follows the labels in a series' head: the sample's tag and length, the value's tag.
+const HEAD_END: [u8; 3] = [FIELD_2_BYTES, USUAL_SAMPLE_LEN, FIELD_1_FIXED64];
+
+/// Bytes of a series behind its head.
+pub(super) const TAIL_LEN: usize = 8 + 1 + USUAL_TIME_LEN;
+
+impl UsualTime {
+    /// Encodes a time; `None` if its length is another.
+    pub(super) fn new(time_ms: i64) -> Option<Self> {
+        let mut rest = time_ms.cast_unsigned();
+        if varint_len(rest) != USUAL_TIME_LEN {
+            return None;
+        }
+        let mut bytes = [FIELD_2_VARINT; 1 + USUAL_TIME_LEN];
+        for (at, byte) in bytes.iter_mut().enumerate().skip(1) {
+            let more = if at < USUAL_TIME_LEN { 0x80 } else { 0 };
+            *byte = (low_byte(rest) & 0x7f) | more;
+            rest >>= 7;
+        }
+        Some(Self(bytes))
+    }
+}
+
+/// Appends a series up to its value, for samples of a [`UsualTime`]; `labels` is what
+/// [`put_label`] wrote.
+pub(super) fn put_head(out: &mut Vec<u8>, labels: &[u8]) {
+    out.push(FIELD_1_BYTES);
+    let sample_len = 2 + usize::from(USUAL_SAMPLE_LEN);
+    put_varint(out, (labels.len() + sample_len) as u64);
+    out.extend_from_slice(labels);
+    out.extend_from_slice(&HEAD_END);
+}
+
+/// Returns the labels in a series' head.
+pub(super) fn labels_of_head(head: &[u8]) -> &[u8] {
+    let length_len = head
+        .iter()
+        .skip(1)
+        .take_while(|byte| **byte & 0x80 != 0)
+        .count()
+        + 1;
+    head.get(1 + length_len..head.len().saturating_sub(HEAD_END.len()))
+        .unwrap_or_default()
+}
+
+/// Appends a series, its head encoded already.
+#[inline]
+pub(super) fn put_known(out: &mut Vec<u8>, head: &[u8], value: f64, time: UsualTime) {
+    let [v0, v1, v2, v3, v4, v5, v6, v7] = value.to_bits().to_le_bytes();
+    let UsualTime([tag, t0, t1, t2, t3, t4, t5]) = time;
+    out.extend_from_slice(head);
+    out.extend_from_slice(&[v0, v1, v2, v3, v4, v5, v6, v7, tag, t0, t1, t2, t3, t4, t5]);
 }
 
 /// Returns where each series of a request ends.
@@ -155,6 +221,15 @@ pub(super) mod tests {
         assert_eq!(series.samples[0].value.to_bits(), value.to_bits());
         assert_eq!(series.samples[0].timestamp, time_ms);
         assert_eq!(series_ends(&request), [request.len()]);
+        let mut head = Vec::new();
+        put_head(&mut head, &encoded);
+        assert_eq!(labels_of_head(&head), encoded);
+        if let Some(time) = UsualTime::new(time_ms) {
+            let mut known = Vec::new();
+            put_known(&mut known, &head, value, time);
+            assert_eq!(known, request);
+            assert_eq!(known.len(), head.len() + TAIL_LEN);
+        }
     }
 
     #[test]
@@ -174,6 +249,23 @@ pub(super) mod tests {
             127,
         );
         check(&[("a", "b")], f64::from_bits(0x7ff0_0000_0000_0002), 128);
+    }
+
+    #[test]
+    fn the_usual_times_are_those_of_a_century() {
+        for (time_ms, is_usual) in [
+            (0, false),
+            (-1, false),
+            ((1 << 35) - 1, false),
+            (1 << 35, true),
+            (1_700_000_000_000, true),
+            ((1 << 42) - 1, true),
+            (1 << 42, false),
+            (i64::MAX, false),
+        ] {
+            assert_eq!(UsualTime::new(time_ms).is_some(), is_usual, "{time_ms}");
+            check(&[("a", "b")], 1.5, time_ms);
+        }
     }
 
     #[test]

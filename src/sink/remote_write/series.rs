@@ -64,7 +64,7 @@ impl SeriesHasher {
         Self(RapidSecrets::seed(seed))
     }
 
-    fn hash(&self, bytes: &[u8]) -> u64 {
+    pub(super) fn hash(&self, bytes: &[u8]) -> u64 {
         rapidhash_v3_seeded(bytes, &self.0)
     }
 }
@@ -78,6 +78,32 @@ pub(super) struct Scratch {
     seen: HashSet<u64>,
     /// Hashes of the labels in the last one.
     known: HashSet<u64>,
+}
+
+impl Scratch {
+    /// Compares series that are no walk away from the last ones: by their labels alone.
+    ///
+    /// `last` says for each whether it gets a stale marker. Returns how many are new; `on_stale`
+    /// gets the labels of those that are not there any more.
+    pub(super) fn compare<'s>(
+        &mut self,
+        hasher: &SeriesHasher,
+        last: &[(&[u8], bool)],
+        now: impl Iterator<Item = &'s [u8]>,
+        mut on_stale: impl FnMut(&[u8]),
+    ) -> u64 {
+        self.known.clear();
+        self.known
+            .extend(last.iter().map(|(labels, _)| hasher.hash(labels)));
+        self.seen.clear();
+        self.seen.extend(now.map(|labels| hasher.hash(labels)));
+        for (labels, is_tracked) in last {
+            if *is_tracked && !self.seen.contains(&hasher.hash(labels)) {
+                on_stale(labels);
+            }
+        }
+        self.seen.difference(&self.known).count() as u64
+    }
 }
 
 /// A walk along the last scrape's series, one step for each sample of the new one.
@@ -103,11 +129,34 @@ pub(super) struct Walked {
 }
 
 impl SeriesSet {
-    /// Iterates over the labels of the series that get a stale marker when they are gone.
-    pub(super) fn tracked(&self) -> impl Iterator<Item = &[u8]> {
+    /// Collects series: their text, encoded labels, and whether they have times of their own.
+    ///
+    /// No two of them may have the same labels.
+    pub(super) fn collect<'s>(
+        series: impl Iterator<Item = (&'s str, &'s [u8], bool)>,
+        hasher: &SeriesHasher,
+    ) -> Result<Self, TooLarge> {
+        let (mut lines, mut encoded) = (Vec::new(), Vec::new());
+        for (text, labels, has_timestamp) in series {
+            encoded.extend_from_slice(labels);
+            lines.push(Line {
+                text: hasher.hash(text.as_bytes()),
+                labels_end: u32::try_from(encoded.len()).map_err(|_too_large| TooLarge)?,
+                kind: Kind::of(has_timestamp),
+            });
+        }
+        Ok(Self {
+            lines: lines.into(),
+            labels: encoded.into(),
+        })
+    }
+
+    /// Iterates over the labels of all series, and whether they get a stale marker when they are
+    /// gone.
+    pub(super) fn labels(&self) -> impl Iterator<Item = (&[u8], bool)> {
         self.with_labels()
-            .filter(|(line, _)| line.kind == Kind::Tracked)
-            .map(|(_, labels)| labels)
+            .filter(|(line, _)| line.has_labels())
+            .map(|(line, labels)| (labels, line.kind == Kind::Tracked))
     }
 
     fn with_labels(&self) -> impl Iterator<Item = (Line, &[u8])> {
@@ -122,6 +171,16 @@ impl SeriesSet {
         self.labels
             .get(before.map_or(0, end_of)..end)
             .unwrap_or_default()
+    }
+}
+
+impl Kind {
+    fn of(has_timestamp: bool) -> Self {
+        if has_timestamp {
+            Self::Timestamped
+        } else {
+            Self::Tracked
+        }
     }
 }
 
@@ -158,11 +217,7 @@ impl<'w> Walk<'w> {
         encode: impl FnOnce(&mut Vec<u8>),
     ) -> Result<Option<&[u8]>, TooLarge> {
         let text = self.hasher.hash(text.as_bytes());
-        let kind = if has_timestamp {
-            Kind::Timestamped
-        } else {
-            Kind::Tracked
-        };
+        let kind = Kind::of(has_timestamp);
         if !self.is_changed {
             match self.last.lines.get(self.next) {
                 Some(line) if line.text == text && (line.kind == kind || !line.has_labels()) => {
@@ -266,8 +321,8 @@ impl<'w> Walk<'w> {
             }
             self.begin_change();
         }
-        for labels in self.last.tracked() {
-            if !self.scratch.seen.contains(&self.hasher.hash(labels)) {
+        for (labels, is_tracked) in self.last.labels() {
+            if is_tracked && !self.scratch.seen.contains(&self.hasher.hash(labels)) {
                 on_stale(labels);
             }
         }

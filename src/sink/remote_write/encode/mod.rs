@@ -1,16 +1,19 @@
 //! From a scrape to the series of a write request, as Prometheus would have stored it.
 
+mod exposed;
+
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
 
+use super::last::Last;
 use super::proto;
-use super::series::{Scratch, SeriesHasher, SeriesSet, TooLarge, Walk};
-use crate::exposition::{Entry, Parser, SyntaxError};
-use crate::model::{Format, Labels, Outcome, Text};
+use super::series::{Scratch, SeriesHasher, TooLarge};
+use crate::exposition::SyntaxError;
+use crate::model::{Labels, Outcome};
 use crate::sink::labels::TargetLabels;
 use crate::sink::removed::Removals;
-use crate::wire::Scrape;
+use crate::wire::{Body, Scrape};
+use exposed::Exposed;
 
 /// The value that ends a series: one NaN among many, by its bits.
 const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
@@ -28,7 +31,7 @@ const REPORT: [&str; 5] = [
 #[derive(Debug, Clone)]
 pub(super) struct TargetState {
     /// The series of the last scrape that did not fail.
-    series: Arc<SeriesSet>,
+    last: Last,
     /// Whether they live: a failed scrape ends them, but a later one will want their labels.
     is_alive: bool,
     /// The labels of the report's series.
@@ -85,6 +88,8 @@ impl EncodeError {
 #[derive(Debug, Default)]
 pub(super) struct Encoder {
     scratch: Scratch,
+    /// Which series of the scrape at hand are there.
+    words: Vec<u64>,
     /// The samples of the scrape at hand that have a time of their own.
     timed: Vec<u8>,
 }
@@ -131,23 +136,20 @@ impl Encoder {
         let mut removals = Removals::default();
         let after = match &scrape.outcome {
             Outcome::Exposed { body, duration } => {
-                let Text { text, format } = body.to_text();
-                let exposed = Exposed {
-                    text: &text,
-                    format,
-                    duration: *duration,
-                    scrape,
-                };
-                let samples = Samples {
-                    labels: &labels,
-                    shared,
-                    removals: &mut removals,
-                };
-                let state = self.put_exposed(&mut out, &exposed, before, samples);
-                if state.is_err() {
+                let exposed = Exposed::new(scrape.time_ms, &labels, before, shared);
+                let put = exposed.put(body, self, &mut out, &mut removals);
+                if put.is_err() {
                     out.bytes.truncate(start);
                 }
-                After::State(state?)
+                let put = put?;
+                let report = report_labels(before, &labels);
+                let values = put.report(*duration);
+                report.put(&mut out, values, scrape.time_ms);
+                After::State(TargetState {
+                    last: put.last,
+                    is_alive: true,
+                    report,
+                })
             }
             Outcome::Failed { duration, .. } => {
                 if let Some(state) = before {
@@ -157,9 +159,7 @@ impl Encoder {
                 let seconds = duration.as_secs_f64();
                 report.put(&mut out, [0.0, seconds, 0.0, 0.0, 0.0], scrape.time_ms);
                 After::State(TargetState {
-                    series: before
-                        .map(|state| Arc::clone(&state.series))
-                        .unwrap_or_default(),
+                    last: before.map(|state| state.last.clone()).unwrap_or_default(),
                     is_alive: false,
                     report,
                 })
@@ -186,83 +186,42 @@ impl Encoder {
         })
     }
 
-    fn put_exposed(
+    /// Returns what [`Self::put`] would of the target's state, in less time.
+    pub(super) fn learn(
         &mut self,
-        out: &mut Output<'_>,
-        exposed: &Exposed<'_>,
+        publisher: &str,
+        scrape: &Scrape,
         before: Option<&TargetState>,
-        samples: Samples<'_>,
-    ) -> Result<TargetState, EncodeError> {
-        let Samples {
-            labels,
-            shared,
-            removals,
-        } = samples;
-        let time_ms = exposed.scrape.time_ms;
-        let nothing = Arc::default();
-        let last = before.map_or(&nothing, |state| &state.series);
-        let mut walk = Walk::new(last, &shared.hasher, &mut self.scratch);
-        let mut parser = Parser::new(exposed.text, exposed.format);
-        let mut scraped: u32 = 0;
-        while let Some(entry) = parser.next() {
-            let Entry::Sample(sample) = entry? else {
-                continue;
-            };
-            scraped = scraped.saturating_add(1);
-            let has_timestamp = sample.timestamp_ms.is_some();
-            let encoded = walk.step(sample.text, has_timestamp, removals, |encoded| {
-                put_labels(encoded, &labels.resolve(sample.name, sample.labels));
-            })?;
-            if let Some(encoded) = encoded {
-                match sample.timestamp_ms {
-                    Some(timestamp_ms) => out.put_timed(encoded, sample.value, timestamp_ms),
-                    None => out.put(encoded, sample.value, time_ms),
-                }
+        shared: &Shared,
+    ) -> Result<After, EncodeError> {
+        if let Outcome::Exposed {
+            body: Body::Columns(columns),
+            ..
+        } = &scrape.outcome
+        {
+            let publisher = shared.publisher_label.then_some(publisher);
+            let labels = TargetLabels::new(&scrape.target, publisher, &shared.external_labels);
+            let exposed = Exposed::new(scrape.time_ms, &labels, before, shared);
+            if let Some(known) = exposed.know(columns, self) {
+                return Ok(After::State(TargetState {
+                    last: Last::Columns(known.series, known.presence),
+                    is_alive: true,
+                    report: report_labels(before, &labels),
+                }));
             }
         }
-        let was_alive = before.is_some_and(|state| state.is_alive);
-        let walked = walk.finish(|gone| {
-            if was_alive {
-                out.put(gone, STALE, time_ms);
-            }
-        });
-        let report = report_labels(before, labels);
-        let scraped = f64::from(scraped);
-        #[expect(clippy::cast_precision_loss, reason = "no scrape has 2^53 series")]
-        let added = walked.added as f64;
-        let seconds = exposed.duration.as_secs_f64();
-        // The poller relabels before it publishes, so all that arrives has passed relabeling.
-        report.put(out, [1.0, seconds, scraped, scraped, added], time_ms);
-        Ok(TargetState {
-            series: walked.series,
-            is_alive: true,
-            report,
-        })
+        let mut unsent = Vec::new();
+        let encoded = self.put(&mut unsent, publisher, scrape, before, shared)?;
+        Ok(encoded.after)
     }
-}
-
-/// A scrape that brought an exposition.
-struct Exposed<'a> {
-    text: &'a [u8],
-    format: Format,
-    duration: Duration,
-    scrape: &'a Scrape,
-}
-
-/// How the samples of a scrape are written.
-struct Samples<'a> {
-    labels: &'a TargetLabels<'a>,
-    shared: &'a Shared,
-    removals: &'a mut Removals,
 }
 
 impl TargetState {
     /// Ends every living series.
     fn put_stale(&self, out: &mut Output<'_>, time_ms: i64) {
         if self.is_alive {
-            for labels in self.series.tracked() {
-                out.put(labels, STALE, time_ms);
-            }
+            self.last
+                .for_each_tracked(|labels| out.put(labels, STALE, time_ms));
         }
     }
 }
@@ -308,5 +267,7 @@ impl Output<'_> {
     }
 }
 
+#[cfg(test)]
+mod agree;
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,10 @@
 use std::collections::HashMap;
+use std::time::Duration;
 
 use prost::Message as _;
 
 use super::*;
-use crate::model::FailureReason;
+use crate::model::{FailureReason, Format, Text};
 use crate::sink::remote_write::proto::tests::WriteRequest;
 use crate::wire::Body;
 

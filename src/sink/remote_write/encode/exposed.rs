@@ -1,0 +1,205 @@
+//! The samples of an exposition, and which series it begins and ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{EncodeError, Encoder, Output, REPORT, STALE, Shared, TargetState, put_labels};
+use crate::exposition::{Entry, Parser};
+use crate::model::{Format, Text};
+use crate::sink::labels::TargetLabels;
+use crate::sink::remote_write::columns::{Presence, ShapeSeries};
+use crate::sink::remote_write::last::Last;
+use crate::sink::remote_write::series::{SeriesSet, Walk};
+use crate::sink::removed::Removals;
+use crate::wire::{Body, Columns};
+
+/// A scrape that brought an exposition.
+pub(super) struct Exposed<'a> {
+    time_ms: i64,
+    labels: &'a TargetLabels<'a>,
+    last: Option<&'a Last>,
+    /// Whether the last series live, so that those that are gone get a stale marker.
+    was_alive: bool,
+    shared: &'a Shared,
+}
+
+/// What was written of an exposition.
+pub(super) struct Put {
+    /// Its series.
+    pub(super) last: Last,
+    /// How many samples it has.
+    pub(super) scraped: u64,
+    /// How many of its series the last one did not have.
+    pub(super) added: u64,
+}
+
+/// What is known of values before they are written.
+pub(super) struct Known {
+    pub(super) series: Arc<ShapeSeries>,
+    pub(super) presence: Presence,
+    pub(super) scraped: u64,
+}
+
+impl Put {
+    /// Returns the values of the series about the scrape, in the order of [`REPORT`].
+    pub(super) fn report(&self, duration: Duration) -> [f64; REPORT.len()] {
+        #[expect(clippy::cast_precision_loss, reason = "no scrape has 2^53 series")]
+        let (scraped, added) = (self.scraped as f64, self.added as f64);
+        // The poller relabels before it publishes, so all that arrives has passed relabeling.
+        [1.0, duration.as_secs_f64(), scraped, scraped, added]
+    }
+}
+
+impl<'a> Exposed<'a> {
+    pub(super) fn new(
+        time_ms: i64,
+        labels: &'a TargetLabels<'a>,
+        before: Option<&'a TargetState>,
+        shared: &'a Shared,
+    ) -> Self {
+        Self {
+            time_ms,
+            labels,
+            last: before.map(|state| &state.last),
+            was_alive: before.is_some_and(|state| state.is_alive),
+            shared,
+        }
+    }
+
+    /// Writes the samples and stale markers.
+    pub(super) fn put(
+        &self,
+        body: &Body,
+        encoder: &mut Encoder,
+        out: &mut Output<'_>,
+        removals: &mut Removals,
+    ) -> Result<Put, EncodeError> {
+        let (columns, text) = match body {
+            Body::Text(text) => (None, text.clone()),
+            Body::Columns(columns) => match self.know(columns, encoder) {
+                Some(known) => return Ok(self.put_columns(columns, known, encoder, out)),
+                None => (Some(columns), body.to_text()),
+            },
+        };
+        let (set, scraped, added) = self.put_text(&text, encoder, out, removals)?;
+        let last = match columns {
+            Some(columns) => Last::Colliding(set, Arc::clone(columns.shape.page())),
+            None => Last::Text(set),
+        };
+        Ok(Put {
+            last,
+            scraped,
+            added,
+        })
+    }
+
+    /// Looks at which series there are; `None` if the values must go the way of a text.
+    pub(super) fn know(&self, columns: &Columns, encoder: &mut Encoder) -> Option<Known> {
+        let page = columns.shape.page();
+        let is_odd = columns.column.len() != page.len() || has_unwritable_time(columns);
+        if is_odd || self.last.is_some_and(|last| last.collides(page)) {
+            return None;
+        }
+        let last = self.last.and_then(|last| last.of_page(page));
+        let series = match last {
+            Some((series, _)) => Arc::clone(series),
+            None => Arc::new(ShapeSeries::build(
+                columns,
+                &self.shared.hasher,
+                |out, sample| put_labels(out, &self.labels.resolve(sample.name, sample.labels)),
+            )?),
+        };
+        let before = last.map(|(_, presence)| presence);
+        let (presence, scraped) = Presence::of(&columns.column, before, &mut encoder.words);
+        Some(Known {
+            series,
+            presence,
+            scraped,
+        })
+    }
+
+    fn put_columns(
+        &self,
+        columns: &Columns,
+        known: Known,
+        encoder: &mut Encoder,
+        out: &mut Output<'_>,
+    ) -> Put {
+        let Known {
+            series,
+            presence,
+            scraped,
+        } = known;
+        let Output { bytes, timed, .. } = &mut *out;
+        series.put(&columns.column, self.time_ms, bytes, timed);
+        out.series += usize::try_from(scraped).unwrap_or(usize::MAX);
+        let now = (&series, &presence);
+        let scratch = &mut encoder.scratch;
+        let added = match self.last {
+            Some(last) => last.differ(now, &self.shared.hasher, scratch, |gone| {
+                self.end(gone, out);
+            }),
+            None => scraped,
+        };
+        Put {
+            last: Last::Columns(series, presence),
+            scraped,
+            added,
+        }
+    }
+
+    fn put_text(
+        &self,
+        Text { text, format }: &Text,
+        encoder: &mut Encoder,
+        out: &mut Output<'_>,
+        removals: &mut Removals,
+    ) -> Result<(Arc<SeriesSet>, u64, u64), EncodeError> {
+        let hasher = &self.shared.hasher;
+        let last = match self.last {
+            Some(last) => last.to_set(hasher)?,
+            None => Arc::default(),
+        };
+        let mut walk = Walk::new(&last, hasher, &mut encoder.scratch);
+        let mut parser = Parser::new(text, *format);
+        let mut scraped = 0;
+        while let Some(entry) = parser.next() {
+            let Entry::Sample(sample) = entry? else {
+                continue;
+            };
+            scraped += 1;
+            let has_timestamp = sample.timestamp_ms.is_some();
+            let encoded = walk.step(sample.text, has_timestamp, removals, |encoded| {
+                put_labels(encoded, &self.labels.resolve(sample.name, sample.labels));
+            })?;
+            if let Some(encoded) = encoded {
+                match sample.timestamp_ms {
+                    Some(timestamp_ms) => out.put_timed(encoded, sample.value, timestamp_ms),
+                    None => out.put(encoded, sample.value, self.time_ms),
+                }
+            }
+        }
+        let walked = walk.finish(|gone| self.end(gone, out));
+        Ok((walked.series, scraped, walked.added))
+    }
+
+    /// Ends a series that is gone.
+    fn end(&self, labels: &[u8], out: &mut Output<'_>) {
+        if self.was_alive {
+            out.put(labels, STALE, self.time_ms);
+        }
+    }
+}
+
+/// Tells whether a sample has a time that the text format cannot spell, so that no target wrote it.
+fn has_unwritable_time(columns: &Columns) -> bool {
+    let page = columns.shape.page();
+    if !page.has_times() || page.format() != Format::Text {
+        return false;
+    }
+    let mut values = columns.column.iter().enumerate();
+    values.any(|(at, value)| {
+        let is_early = columns.column.time(at).is_some_and(|time_ms| time_ms < 0);
+        is_early && page.has_time(at) && value.get().is_some()
+    })
+}

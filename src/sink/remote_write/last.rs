@@ -1,0 +1,90 @@
+//! The series of a target's last scrape, however it came.
+
+use std::sync::Arc;
+
+use super::columns::{Presence, ShapeSeries};
+use super::series::{Scratch, SeriesHasher, SeriesSet, TooLarge};
+use crate::wire::Page;
+
+/// The series of a target's last scrape that did not fail.
+#[derive(Debug, Clone)]
+pub(super) enum Last {
+    /// Of a text.
+    Text(Arc<SeriesSet>),
+    /// Of values that went the way of a text, because labels in their page are the same once those
+    /// of the target are added.
+    Colliding(Arc<SeriesSet>, Arc<Page>),
+    /// Of values.
+    Columns(Arc<ShapeSeries>, Presence),
+}
+
+impl Default for Last {
+    fn default() -> Self {
+        Self::Text(Arc::default())
+    }
+}
+
+impl Last {
+    /// Returns the encoded series of a page, if the last scrape had them.
+    pub(super) fn of_page(&self, page: &Arc<Page>) -> Option<(&Arc<ShapeSeries>, &Presence)> {
+        match self {
+            Self::Columns(series, presence) if series.is_of(page) => Some((series, presence)),
+            _ => None,
+        }
+    }
+
+    /// Tells whether a page is known to go the way of a text.
+    pub(super) fn collides(&self, page: &Arc<Page>) -> bool {
+        matches!(self, Self::Colliding(_, known) if Arc::ptr_eq(known, page))
+    }
+
+    /// Returns the series as those of a text.
+    pub(super) fn to_set(&self, hasher: &SeriesHasher) -> Result<Arc<SeriesSet>, TooLarge> {
+        match self {
+            Self::Text(set) | Self::Colliding(set, _) => Ok(Arc::clone(set)),
+            Self::Columns(series, presence) => series.to_set(presence, hasher).map(Arc::new),
+        }
+    }
+
+    /// Calls `on_stale` with the labels of each series that gets a stale marker when it is gone.
+    pub(super) fn for_each_tracked(&self, mut on_stale: impl FnMut(&[u8])) {
+        for (labels, is_tracked) in self.labels() {
+            if is_tracked {
+                on_stale(labels);
+            }
+        }
+    }
+
+    /// Calls `on_stale` with the labels of each series that is not in the next scrape; returns how
+    /// many there are new.
+    pub(super) fn differ(
+        &self,
+        (series, presence): (&Arc<ShapeSeries>, &Presence),
+        hasher: &SeriesHasher,
+        scratch: &mut Scratch,
+        mut on_stale: impl FnMut(&[u8]),
+    ) -> u64 {
+        match self {
+            Self::Columns(last, before) if Arc::ptr_eq(last, series) => {
+                if before.is_same(presence) {
+                    return 0;
+                }
+                Self::Columns(Arc::clone(series), before.without(presence))
+                    .for_each_tracked(on_stale);
+                presence.count_without(before)
+            }
+            _ => {
+                let now = series.labels(presence).map(|(labels, _)| labels);
+                scratch.compare(hasher, &self.labels(), now, &mut on_stale)
+            }
+        }
+    }
+
+    /// Returns the labels of the series, and whether they get a stale marker when they are gone.
+    fn labels(&self) -> Vec<(&[u8], bool)> {
+        match self {
+            Self::Text(set) | Self::Colliding(set, _) => set.labels().collect(),
+            Self::Columns(series, presence) => series.labels(presence).collect(),
+        }
+    }
+}
