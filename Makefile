@@ -3,7 +3,11 @@
 # Live tests mostly wait for each other's servers: a few more at once than there are cores.
 TEST_THREADS ?= 4
 
-.PHONY: build test soak demo bench fmt clippy doc deny deps
+# How long each fuzz target mutates its corpus, and how long when all tests run.
+FUZZ_SECONDS ?= 300
+FUZZ_SECONDS_TEST ?= 8
+
+.PHONY: build test fuzz soak demo bench fmt clippy doc deny deps
 
 build:
 	cargo build --release --locked --bins
@@ -14,6 +18,10 @@ deps:
 test: deps
 	RUST_TEST_THREADS=$(TEST_THREADS) cargo test --locked --all-targets
 	cargo test --locked --doc
+	scripts/fuzz.sh $(FUZZ_SECONDS_TEST)
+
+fuzz: deps
+	scripts/fuzz.sh $(FUZZ_SECONDS)
 
 # The fleet at its full size: 50 sites with 10 targets each for a minute, one scenario at a time.
 soak: deps

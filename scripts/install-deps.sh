@@ -11,6 +11,7 @@ packages=(
   prometheus-pushgateway:prometheus-pushgateway
   victoria-metrics:victoria-metrics
   gcc:cc
+  g++:c++
   curl:curl
   python3:python3
   zstd:zstd

@@ -406,7 +406,8 @@ impl<'a> Reading<'a> {
         if !is_whole {
             return Err(DecodeError::Truncated);
         }
-        if self.check.finalize() != self.expected {
+        // A fuzzer cannot find a check value, but must see what hostile values do to later frames.
+        if !cfg!(fuzzing) && self.check.finalize() != self.expected {
             return Err(DecodeError::Values);
         }
         Ok(self.staged)

@@ -230,7 +230,15 @@ impl<'a> Packed<'a> {
         if ShapeId::of(&content) != self.id {
             return Err(ShapeError::Check(self.id));
         }
-        Shape::read(&content)
+        let shape = Shape::read(&content)?;
+        // One shape has one content, the one that is hashed for its name. Kept under another name,
+        // it would not be found.
+        if shape.id() == self.id {
+            Ok(shape)
+        } else {
+            let source = DecodeError::Number;
+            Err(ShapeError::Malformed { source })
+        }
     }
 }
 

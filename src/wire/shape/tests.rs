@@ -246,6 +246,9 @@ fn a_content_that_is_no_shape_is_refused() {
     refused(&content(b"\xff\n", 0, 0, 2), malformed(DecodeError::Text));
     let twice = b"\0\0\x02\x04a\na\n\0\0\0\0\0\0";
     refused(twice, ShapeError::NotLines);
+    // A number that is longer than it has to be: another name for the same shape.
+    let long = b"\0\0\x81\0\x02a\n\0\0\x02";
+    refused(long, malformed(DecodeError::Number));
     let mut many = vec![0, 0];
     put_length(&mut many, 1 << 40);
     refused(&many, malformed(DecodeError::TooLarge));
