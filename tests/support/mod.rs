@@ -15,6 +15,7 @@ mod lab;
 mod process;
 mod program;
 mod proxy;
+mod remote_write;
 mod servers;
 mod store;
 mod targets;
