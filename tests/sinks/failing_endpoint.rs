@@ -8,7 +8,7 @@ use prometheus_streams::sink::State;
 use prometheus_streams::sink::remote_write::RemoteWrite;
 
 use crate::scripted::{OK, Reply, Request, Scripted};
-use crate::support::{delivery, endpoint_settings, exposed, failed, states};
+use crate::support::{delivery, endpoint_settings, exposed, failed, states, valued};
 
 const TOO_LARGE: Reply = Reply::Answer(413, "", "too large");
 
@@ -69,6 +69,34 @@ async fn a_batch_goes_in_one_request_and_again_as_the_same_bytes() {
     assert_eq!(requests[0].body, requests[1].body);
     let expected = "a:1@1000 b:1@1000 a:5@1000 b:2@2000 c:2@2000 a:stale@2000 \
                     b:stale@3000 c:stale@3000";
+    assert_eq!(written(&requests)[1], expected);
+}
+
+#[tokio::test]
+async fn values_and_texts_of_a_target_follow_each_other() {
+    let server = Scripted::start(|number, _| match number {
+        0 => Reply::Answer(503, "", "not now"),
+        _ => OK,
+    })
+    .await;
+    let sink = sink(&server);
+    let earlier = valued("i", 500, "a 0\nz 0\n");
+    sink.prime(&earlier.publisher, &earlier.scrape);
+    let mut batch = [
+        valued("i", 1000, "a 1\nb 1\n"),
+        valued("k", 1000, "a 5\n"),
+        exposed("i", 2000, "b 2\nc 2\n"),
+        valued("i", 3000, "c 3\n"),
+        failed("i", 4000),
+    ];
+    sink.deliver(&mut batch).await.unwrap_err();
+    assert_eq!(states(&batch), ["pending"; 5]);
+    sink.deliver(&mut batch).await.unwrap();
+    assert_eq!(states(&batch), ["delivered"; 5]);
+    let requests = server.requests();
+    assert_eq!(requests[0].body, requests[1].body);
+    let expected = "a:1@1000 b:1@1000 z:stale@1000 a:5@1000 b:2@2000 c:2@2000 a:stale@2000 \
+                    c:3@3000 b:stale@3000 c:stale@4000";
     assert_eq!(written(&requests)[1], expected);
 }
 

@@ -8,6 +8,8 @@
 
 mod failing_endpoint;
 mod failing_gateway;
+#[path = "../support/remote_write.rs"]
+mod messages;
 mod pushgateway;
 mod remote_write;
 mod scripted;

@@ -12,7 +12,7 @@ use prometheus_streams::exposition::{Entry, Parser};
 use prometheus_streams::http::{Client, Settings};
 use prometheus_streams::model::{FailureReason, Format, Labels, Outcome, Text};
 use prometheus_streams::sink::{Delivery, State, pushgateway, remote_write};
-use prometheus_streams::wire::{Body, Scrape};
+use prometheus_streams::wire::{Body, Columns, Scrape, Shape};
 use tempfile::TempDir;
 use url::Url;
 
@@ -270,6 +270,20 @@ pub(crate) fn exposed(instance: &str, time_ms: i64, text: &str) -> Delivery {
         duration: Duration::from_millis(250),
     };
     delivery(instance, time_ms, outcome)
+}
+
+/// A scrape that brought the values of `text`, whose shape is built anew.
+pub(crate) fn valued(instance: &str, time_ms: i64, text: &str) -> Delivery {
+    let mut delivery = exposed(instance, time_ms, text);
+    let scrape = Scrape::clone(&delivery.scrape);
+    let target = Arc::clone(&scrape.target);
+    delivery.scrape = Arc::new(scrape.map(|_| {
+        let shape = Shape::build(target, text.as_bytes(), Format::Text).unwrap();
+        let column = shape.template().clone();
+        let shape = Arc::new(shape);
+        Body::Columns(Columns { shape, column })
+    }));
+    delivery
 }
 
 /// A scrape that failed.

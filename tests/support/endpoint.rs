@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use prometheus_streams::clock::Clock;
-use prost::Message;
+use prost::Message as _;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 
 use super::exposition::Labels;
 use super::http::{Connection, Received, request};
+use super::remote_write::{TimeSeries, WriteRequest};
 use super::{Prometheus, wait_until};
 
 /// How the endpoint answers.
@@ -213,14 +214,14 @@ impl Shared {
         match decode(received) {
             Ok(request) => {
                 let mut series = self.series.lock().unwrap();
-                for one in request.series {
-                    if let Err(problem) = one.check() {
+                for one in request.timeseries {
+                    if let Err(problem) = check(&one) {
                         self.problems.lock().unwrap().push(problem);
                     }
                     let labels = one.labels.into_iter();
                     let labels = labels.map(|label| (label.name, label.value)).collect();
                     let samples = one.samples.into_iter().map(|sample| Arrived {
-                        time_ms: sample.time_ms,
+                        time_ms: sample.timestamp,
                         value: sample.value,
                         seen_ms,
                     });
@@ -254,50 +255,18 @@ fn decode(received: &Received) -> Result<WriteRequest, String> {
     WriteRequest::decode(bytes.as_slice()).map_err(|error| format!("body: {error}"))
 }
 
-#[derive(Clone, PartialEq, Message)]
-struct WriteRequest {
-    #[prost(message, repeated, tag = "1")]
-    series: Vec<TimeSeries>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct TimeSeries {
-    #[prost(message, repeated, tag = "1")]
-    labels: Vec<Label>,
-    #[prost(message, repeated, tag = "2")]
-    samples: Vec<Sample>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Label {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(string, tag = "2")]
-    value: String,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Sample {
-    #[prost(double, tag = "1")]
-    value: f64,
-    #[prost(int64, tag = "2")]
-    time_ms: i64,
-}
-
-impl TimeSeries {
-    /// What the specification demands of labels: sorted, no name twice, none empty.
-    fn check(&self) -> Result<(), String> {
-        let names = self.labels.iter().map(|label| &label.name);
-        if !names.is_sorted_by(|a, b| a < b) {
-            return Err(format!("labels are not sorted: {:?}", self.labels));
-        }
-        let mut labels = self.labels.iter();
-        if labels.any(|label| label.name.is_empty() || label.value.is_empty()) {
-            return Err(format!("a label is empty: {:?}", self.labels));
-        }
-        if self.samples.is_empty() {
-            return Err(format!("no samples: {:?}", self.labels));
-        }
-        Ok(())
+/// What the specification demands of labels: sorted, no name twice, none empty.
+fn check(series: &TimeSeries) -> Result<(), String> {
+    let names = series.labels.iter().map(|label| &label.name);
+    if !names.is_sorted_by(|a, b| a < b) {
+        return Err(format!("labels are not sorted: {:?}", series.labels));
     }
+    let mut labels = series.labels.iter();
+    if labels.any(|label| label.name.is_empty() || label.value.is_empty()) {
+        return Err(format!("a label is empty: {:?}", series.labels));
+    }
+    if series.samples.is_empty() {
+        return Err(format!("no samples: {:?}", series.labels));
+    }
+    Ok(())
 }

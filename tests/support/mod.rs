@@ -16,6 +16,7 @@ mod network;
 mod process;
 mod program;
 mod proxy;
+mod remote_write;
 mod servers;
 mod store;
 mod targets;

@@ -82,11 +82,11 @@ impl RemoteWrite {
             .settings
             .max_samples_per_send
             .saturating_mul(SAMPLES_FACTOR);
+        let mut encoder = self.take_encoder();
         let mut request = Request {
-            raw: Vec::new(),
+            raw: Vec::with_capacity(encoder.last_request),
             units: Vec::new(),
         };
-        let mut encoder = self.take_encoder();
         let mut series = 0;
         while let Some(delivery) = batch.get(*next) {
             if series >= samples_max || request.raw.len() >= RAW_BYTES_MAX {
@@ -141,6 +141,7 @@ impl RemoteWrite {
                 }
             });
         }
+        encoder.last_request = request.raw.len();
         self.keep_encoder(encoder);
         request
     }

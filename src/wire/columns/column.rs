@@ -154,6 +154,15 @@ impl Column {
         self.scales.iter().filter(|&&scale| scale != ABSENT).count()
     }
 
+    /// Iterates over whether each series has a value: 64 in a word, the first in the lowest bit.
+    pub fn presence(&self) -> impl Iterator<Item = u64> {
+        let words = self.scales.chunks(u64::BITS as usize);
+        words.map(|scales| {
+            let from_last = scales.iter().rev();
+            from_last.fold(0, |word, &scale| word << 1 | u64::from(scale != ABSENT))
+        })
+    }
+
     /// Adds the doubles and times to a check value, so that coding that went astray is seen.
     pub(in crate::wire) fn check(
         &self,

@@ -92,6 +92,8 @@ pub(super) struct Encoder {
     words: Vec<u64>,
     /// The samples of the scrape at hand that have a time of their own.
     timed: Vec<u8>,
+    /// The length of the last request: about that of the next one.
+    pub(super) last_request: usize,
 }
 
 /// What all scrapes have in common.
