@@ -1,10 +1,12 @@
 //! Value columns: what a receiver reads again at its start, and what it does when that is gone.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use prometheus_streams::bus::{self, Consumer, Incoming, Kind, Phase, Subject};
-use prometheus_streams::wire::{Entry, LaneDecoder, Role, ShapeStore};
+use prometheus_streams::wire::{Entry, Item, LaneDecoder, Outline, Role, ShapeStore};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -386,6 +388,86 @@ fn a_real_poller_mends_what_was_lost_within_seconds() {
             for (step, time) in times.clone().skip(1).zip(times) {
                 assert!(step > time, "{samples:?}");
             }
+        }
+    });
+}
+
+/// A page of so many families of two series each, with names that cannot be compressed.
+fn large_page(number: u64, families: u64) -> String {
+    let mut page = format!("sim_scrapes_total {number}\n");
+    for n in 0..families {
+        let (a, b) = (
+            n.wrapping_mul(0x9e37_79b9_7f4a_7c15),
+            n.wrapping_mul(0xc2b2_ae3d_27d4_eb4f),
+        );
+        let name = format!("sim_large_{a:016x}{b:016x}");
+        let lines = format!(
+            "# TYPE {name} gauge\n{name}{{n=\"{n}\"}} {number}\n{name}{{m=\"{n}\"}} {n}.5\n"
+        );
+        page.push_str(&lines);
+    }
+    page
+}
+
+#[test]
+fn a_scrape_larger_than_a_message_arrives_as_a_whole() {
+    run(SCENARIO, async |lab| {
+        const FAMILIES: u64 = 4_000;
+        let version = Version::Packaged;
+        let nats = NatsServer::start_with(lab, version, "max_payload: 65536\n").await;
+        let bus = Bus::connect(&nats.url()).await;
+        bus.create_stream("prometheus.>").await;
+        let page = Behavior::Made(Arc::new(|number| large_page(number, FAMILIES)));
+        let targets = Targets::start(vec![page]).await;
+        let target = SiteTarget::new("large", targets.url(0));
+        let _poller = Program::poller(lab, poller_config("USDC1", &nats.url(), &[target]));
+        let endpoint = Endpoint::start().await;
+        let mut receiver = Program::receiver(lab, config(&nats, &endpoint, "receiver"));
+        arrives(&endpoint, "large", 3).await;
+        receiver.kill();
+        receiver.restart(lab);
+        let goal = targets.served(0) + 2;
+        arrives(&endpoint, "large", goal).await;
+        has_decoded_all(&receiver).await;
+        let incomplete = receiver
+            .metric("receiver_incomplete_scrapes_total", &[])
+            .await;
+        assert_eq!(incomplete.to_string(), "0");
+        let frames = bus.messages("prometheus.USDC1.*.*.d").await.unwrap();
+        let mut outlines = frames
+            .iter()
+            .map(|message| Outline::read(&message.payload).unwrap());
+        let has_parts = |outline: Outline| {
+            let mut items = outline.items.iter();
+            items.any(|item| matches!(item, Item::Part(_)))
+        };
+        assert!(outlines.any(has_parts), "it fits into one message");
+        // By time: how many series of the large families, and which scrape they are of.
+        let mut scrapes: BTreeMap<i64, (u64, u64)> = BTreeMap::new();
+        endpoint.look(|series| {
+            for (labels, samples) in series {
+                if !labels["__name__"].starts_with("sim_large_") {
+                    continue;
+                }
+                let mut samples = samples.clone();
+                samples.sort_by_key(|sample| sample.time_ms);
+                samples.dedup_by_key(|sample| sample.time_ms);
+                for sample in samples {
+                    let scrape = scrapes.entry(sample.time_ms).or_default();
+                    scrape.0 += 1;
+                    if labels.contains_key("n") {
+                        let number = sample.value.to_bits();
+                        assert!(scrape.1 == 0 || scrape.1 == number, "two scrapes in one");
+                        scrape.1 = number;
+                    }
+                }
+            }
+        });
+        // The last one may be on its way still.
+        scrapes.pop_last();
+        assert!(scrapes.len() >= 3, "{}", scrapes.len());
+        for (series, _) in scrapes.values() {
+            assert_eq!(*series, 2 * FAMILIES, "half a scrape");
         }
     });
 }
