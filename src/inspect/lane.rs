@@ -112,7 +112,8 @@ mod tests {
     /// Two shapes in a message each, the second a patch; a key frame and its successor.
     fn messages() -> [Vec<u8>; 4] {
         let shape = |instance: &str| {
-            let body: String = (0..50).map(|n| format!("series_{n} {n}\n")).collect();
+            let lines: Vec<String> = (0..50).map(|n| format!("series_{n} {n}\n")).collect();
+            let body = lines.concat();
             let target = Arc::new(Labels::of_target("node", instance));
             Arc::new(Shape::build(target, body.as_bytes(), Format::Text).unwrap())
         };

@@ -50,7 +50,7 @@ pub fn outline(outline: &Outline, publisher: Option<&str>, style: Style) -> Stri
     let records = outline.items.iter().filter(is_record).count();
     let mut out = header(outline.header, records);
     for item in &outline.items {
-        out.push_str(&match item {
+        let shown = match item {
             Item::Part(of) => part(*of),
             Item::Record(each) => record(each, publisher, style),
             Item::Columns {
@@ -65,7 +65,8 @@ pub fn outline(outline: &Outline, publisher: Option<&str>, style: Style) -> Stri
                      shape is not there\n"
                 )
             }
-        });
+        };
+        out.push_str(&shown);
     }
     out
 }

@@ -18,8 +18,9 @@ const LANES_MAX: usize = 100_000;
 const SITE_LANES_MAX: usize = 10_000;
 
 /// The targets of a site may not have more series than this together, or its lanes lose their
-/// state in turn: it bounds what a site can make us keep to half a gigabyte.
-const SITE_SERIES_MAX: usize = 16 << 20;
+/// state in turn: a site of 10,000 targets has room for 6,000 series each, and it bounds what a
+/// site can make us keep to two gigabytes.
+const SITE_SERIES_MAX: usize = 64 << 20;
 
 /// A lane's state that was not used for so long is dropped: what a poller spools is no older.
 const IDLE_MAX: Duration = Duration::from_secs(24 * 60 * 60);

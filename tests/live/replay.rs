@@ -1,17 +1,19 @@
 //! Value columns: what a receiver reads again at its start, and what it does when that is gone.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use prometheus_streams::bus::{self, Consumer, Incoming, Kind, Phase, Subject};
-use prometheus_streams::wire::{LaneDecoder, Role, ShapeStore};
+use prometheus_streams::wire::{Entry, Item, LaneDecoder, Outline, Role, ShapeStore};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{
-    Bus, Endpoint, Lab, LaneWriter, NatsServer, Program, Version, receiver_config, run, value,
-    wait_until,
+    Behavior, Bus, Endpoint, Lab, LaneWriter, NatsServer, Program, SiteTarget, StoredMessage,
+    Targets, Version, poller_config, receiver_config, run, value, wait_until,
 };
 use crate::{SCENARIO, SOON};
 
@@ -27,8 +29,8 @@ fn config(nats: &NatsServer, endpoint: &Endpoint, client_id: &str) -> Value {
     config
 }
 
-async fn start(lab: &Lab) -> (NatsServer, Bus) {
-    let nats = NatsServer::start(lab, Version::Packaged).await;
+async fn start(lab: &Lab, version: Version) -> (NatsServer, Bus) {
+    let nats = NatsServer::start(lab, version).await;
     let bus = Bus::connect(&nats.url()).await;
     bus.create_stream("prometheus.>").await;
     (nats, bus)
@@ -94,54 +96,70 @@ async fn has_decoded_all(receiver: &Program) {
     let metric = async |name: &str| receiver.metric(name, &[]).await;
     let missing = metric("receiver_missing_frames_total").await;
     assert_eq!(missing.to_string(), "0");
-    let out = metric("receiver_delivered_total").await
-        + metric("receiver_rejected_total").await
-        + metric("receiver_dropped_total").await;
-    let received = metric("receiver_received_total").await;
-    assert_eq!(received.to_string(), out.to_string());
+    wait_until(SOON, "the books balance", async || {
+        let out = metric("receiver_delivered_total").await
+            + metric("receiver_rejected_total").await
+            + metric("receiver_dropped_total").await;
+        let received = metric("receiver_received_total").await;
+        if received.to_string() == out.to_string() {
+            Ok(())
+        } else {
+            Err(format!("{received} in, {out} out"))
+        }
+    })
+    .await;
 }
 
 #[test]
 fn a_receiver_decodes_from_its_position_on_wherever_that_is() {
     run(SCENARIO, async |lab| {
-        let (nats, bus) = start(lab).await;
-        let mut lane = LaneWriter::new("USDC1", 0, &TARGETS);
-        lane.announce(&bus).await;
-        lane.write_groups(&bus, 3 * GROUP + 7, GROUP).await;
+        positions(lab, Version::Packaged).await;
+    });
+}
 
-        // Late, but the stream has all of it.
-        let endpoint = Endpoint::start().await;
-        let mut receiver = Program::receiver(lab, config(&nats, &endpoint, "first"));
-        arrives(&endpoint, "three", lane.scrapes).await;
-        has_decoded_all(&receiver).await;
+#[test]
+fn a_receiver_decodes_from_its_position_on_at_the_newest_server() {
+    run(SCENARIO, async |lab| positions(lab, Version::Newest).await);
+}
 
-        // Killed in the middle of a group, several times, at work and idle.
-        for more in [1, 5, GROUP, 3] {
-            receiver.kill();
-            lane.write_groups(&bus, more, GROUP).await;
-            receiver.restart(lab);
-            arrives(&endpoint, "three", lane.scrapes).await;
-            has_decoded_all(&receiver).await;
-        }
-        lane.write_groups(&bus, 4 * GROUP + 3, GROUP).await;
-        arrives(&endpoint, "one", lane.scrapes - 2 * GROUP).await;
+async fn positions(lab: &Lab, version: Version) {
+    let (nats, bus) = start(lab, version).await;
+    let mut lane = LaneWriter::new("USDC1", 0, &TARGETS);
+    lane.announce(&bus).await;
+    lane.write_groups(&bus, 3 * GROUP + 7, GROUP).await;
+
+    // Late, but the stream has all of it.
+    let endpoint = Endpoint::start().await;
+    let mut receiver = Program::receiver(lab, config(&nats, &endpoint, "first"));
+    arrives(&endpoint, "three", lane.scrapes).await;
+    has_decoded_all(&receiver).await;
+
+    // Killed in the middle of a group, several times, at work and idle.
+    for more in [1, 5, GROUP, 3] {
         receiver.kill();
+        lane.write_groups(&bus, more, GROUP).await;
         receiver.restart(lab);
         arrives(&endpoint, "three", lane.scrapes).await;
         has_decoded_all(&receiver).await;
+    }
+    lane.write_groups(&bus, 4 * GROUP + 3, GROUP).await;
+    arrives(&endpoint, "one", lane.scrapes - 2 * GROUP).await;
+    receiver.kill();
+    receiver.restart(lab);
+    arrives(&endpoint, "three", lane.scrapes).await;
+    has_decoded_all(&receiver).await;
 
-        // Another one takes over, from the start of the stream.
-        let other = Endpoint::start().await;
-        let second = Program::receiver(lab, config(&nats, &other, "second"));
-        lane.write_groups(&bus, GROUP / 2, GROUP).await;
-        arrives(&other, "three", lane.scrapes).await;
-        has_decoded_all(&second).await;
-        arrives(&endpoint, "three", lane.scrapes).await;
-        for target in TARGETS {
-            has_exactly(&endpoint, target, 1..=lane.scrapes);
-            has_exactly(&other, target, 1..=lane.scrapes);
-        }
-    });
+    // Another one takes over, from the start of the stream.
+    let other = Endpoint::start().await;
+    let second = Program::receiver(lab, config(&nats, &other, "second"));
+    lane.write_groups(&bus, GROUP / 2, GROUP).await;
+    arrives(&other, "three", lane.scrapes).await;
+    has_decoded_all(&second).await;
+    arrives(&endpoint, "three", lane.scrapes).await;
+    for target in TARGETS {
+        has_exactly(&endpoint, target, 1..=lane.scrapes);
+        has_exactly(&other, target, 1..=lane.scrapes);
+    }
 }
 
 /// Waits for a request and answers as a poller does.
@@ -171,7 +189,7 @@ async fn counts(receiver: &Program, reason: &str, frames: u64, scrapes: u64) {
 #[test]
 fn a_frame_lost_in_a_chain_is_asked_for_and_nothing_wrong_is_delivered() {
     run(SCENARIO, async |lab| {
-        let (nats, bus) = start(lab).await;
+        let (nats, bus) = start(lab, Version::Packaged).await;
         let mut requests = bus.listen("prometheus-request.>").await;
         let mut lane = LaneWriter::new("USDC1", 0, &TARGETS);
         lane.announce(&bus).await;
@@ -202,7 +220,7 @@ fn a_frame_lost_in_a_chain_is_asked_for_and_nothing_wrong_is_delivered() {
 #[test]
 fn a_lost_shape_is_asked_for_and_nothing_wrong_is_delivered() {
     run(SCENARIO, async |lab| {
-        let (nats, bus) = start(lab).await;
+        let (nats, bus) = start(lab, Version::Packaged).await;
         let mut requests = bus.listen("prometheus-request.>").await;
         let mut lane = LaneWriter::new("USDC1", 0, &TARGETS);
         lane.announce(&bus).await;
@@ -228,7 +246,7 @@ fn a_lost_shape_is_asked_for_and_nothing_wrong_is_delivered() {
 #[test]
 fn frames_whose_key_frame_has_left_the_stream_are_skipped() {
     run(SCENARIO, async |lab| {
-        let (nats, bus) = start(lab).await;
+        let (nats, bus) = start(lab, Version::Packaged).await;
         let mut lane = LaneWriter::new("USDC1", 0, &TARGETS);
         lane.announce(&bus).await;
         let key = lane.write(&bus, Role::Key).await;
@@ -247,6 +265,209 @@ fn frames_whose_key_frame_has_left_the_stream_are_skipped() {
         assert_eq!(invalid.to_string(), "0");
         for target in TARGETS {
             has_exactly(&endpoint, target, std::iter::once(4));
+        }
+    });
+}
+
+/// A real poller of the targets, which are scraped so often.
+async fn poller(lab: &Lab, nats: &NatsServer, interval: &str) -> (Targets, Program) {
+    let targets = Targets::start(vec![Behavior::Counters(8); TARGETS.len()]).await;
+    let list = TARGETS.iter().enumerate();
+    let list = list.map(|(n, name)| SiteTarget::new(*name, targets.url(n)));
+    let mut config = poller_config("USDC1", &nats.url(), &list.collect::<Vec<_>>());
+    config["scrape_interval"] = interval.into();
+    (targets, Program::poller(lab, config))
+}
+
+/// Waits until so many frames of the site are stored.
+async fn stored(bus: &Bus, frames: usize) -> Vec<StoredMessage> {
+    wait_until(SOON, "frames are stored", async || {
+        let mut messages = bus.messages("prometheus.USDC1.*.*.*").await?;
+        messages.retain(|message| message.subject.rsplit('.').next() != Some("s"));
+        if messages.len() >= frames {
+            Ok(messages)
+        } else {
+            Err(format!("{} of {frames}", messages.len()))
+        }
+    })
+    .await
+}
+
+#[test]
+fn a_receiver_takes_over_from_a_real_poller_in_the_middle_of_its_groups() {
+    run(SCENARIO, async |lab| {
+        let (nats, bus) = start(lab, Version::Packaged).await;
+        // A group of 20 scrapes takes four seconds.
+        let (targets, mut poller) = poller(lab, &nats, "200ms").await;
+        stored(&bus, 10).await;
+        let endpoint = Endpoint::start().await;
+        let mut receiver = Program::receiver(lab, config(&nats, &endpoint, "first"));
+        arrives(&endpoint, "three", targets.served(2)).await;
+        for _ in 0..4 {
+            receiver.kill();
+            let before = targets.served(2);
+            wait_until(SOON, "time passes", async || match targets.served(2) {
+                now if now >= before + 7 => Ok(()),
+                now => Err(now.to_string()),
+            })
+            .await;
+            receiver.restart(lab);
+            arrives(&endpoint, "three", before).await;
+            has_decoded_all(&receiver).await;
+        }
+        let other = Endpoint::start().await;
+        let second = Program::receiver(lab, config(&nats, &other, "second"));
+        arrives(&other, "three", targets.served(2)).await;
+        poller.terminate();
+        poller.exited(SOON).await;
+        let last = published(&bus.messages("prometheus.USDC1.*.*.*").await.unwrap());
+        for (endpoint, receiver) in [(&endpoint, &receiver), (&other, &second)] {
+            for (target, last) in TARGETS.iter().zip(last) {
+                arrives(endpoint, target, last).await;
+                has_exactly(endpoint, target, 1..=last);
+            }
+            has_decoded_all(receiver).await;
+        }
+    });
+}
+
+/// Reads the number of each target's last scrape from the stream itself.
+fn published(messages: &[StoredMessage]) -> [u64; TARGETS.len()] {
+    let mut shapes = ShapeStore::default();
+    let mut decoder = LaneDecoder::default();
+    let mut last = [0; TARGETS.len()];
+    for message in messages {
+        let subject = Subject::parse(&message.subject, "prometheus").unwrap();
+        if subject.kind == Kind::Shape {
+            shapes.read(&message.payload).unwrap();
+            continue;
+        }
+        assert_eq!(subject.lane.lane, 0, "a small site has one lane");
+        let frame = decoder.decode(&message.payload, &shapes).unwrap();
+        for entry in frame.entries {
+            if let Entry::Columns(scrape) = entry {
+                let instance = scrape.shape.target().instance();
+                // The poller's own metrics travel as well.
+                if let Some(target) = TARGETS.iter().position(|target| *target == instance) {
+                    last[target] += 1;
+                }
+            }
+        }
+    }
+    last
+}
+
+#[test]
+fn a_real_poller_mends_what_was_lost_within_seconds() {
+    run(SCENARIO, async |lab| {
+        let (nats, bus) = start(lab, Version::Packaged).await;
+        // Without a request the next key frame would be there after 20 seconds.
+        let (targets, _poller) = poller(lab, &nats, "1s").await;
+        let messages = stored(&bus, 4).await;
+        bus.delete(messages[2].sequence).await;
+        let endpoint = Endpoint::start().await;
+        let receiver = Program::receiver(lab, config(&nats, &endpoint, "receiver"));
+        wait_until(SOON, "a key frame is asked for", async || {
+            match receiver.metric("receiver_key_requests_total", &[]).await {
+                asked if asked > 0.0 => Ok(()),
+                asked => Err(asked.to_string()),
+            }
+        })
+        .await;
+        let asked_at = targets.served(0);
+        arrives(&endpoint, "three", asked_at + 3).await;
+        assert!(targets.served(0) < 20, "the group was over by itself");
+        let lost = [("reason", "no_base")];
+        let lost = receiver.metric("receiver_undecodable_scrapes_total", &lost);
+        assert!(lost.await > 0.0);
+        for target in TARGETS {
+            let samples = endpoint.samples("sim_scrapes_total", target);
+            let numbers = samples.iter().map(|sample| sample.value);
+            assert!(numbers.is_sorted_by(|a, b| a < b), "{samples:?}");
+            let times = samples.iter().map(|sample| sample.time_ms);
+            for (step, time) in times.clone().skip(1).zip(times) {
+                assert!(step > time, "{samples:?}");
+            }
+        }
+    });
+}
+
+/// A page of so many families of two series each, with names that cannot be compressed.
+fn large_page(number: u64, families: u64) -> String {
+    let mut page = format!("sim_scrapes_total {number}\n");
+    for n in 0..families {
+        let (a, b) = (
+            n.wrapping_mul(0x9e37_79b9_7f4a_7c15),
+            n.wrapping_mul(0xc2b2_ae3d_27d4_eb4f),
+        );
+        let name = format!("sim_large_{a:016x}{b:016x}");
+        let lines = format!(
+            "# TYPE {name} gauge\n{name}{{n=\"{n}\"}} {number}\n{name}{{m=\"{n}\"}} {n}.5\n"
+        );
+        page.push_str(&lines);
+    }
+    page
+}
+
+#[test]
+fn a_scrape_larger_than_a_message_arrives_as_a_whole() {
+    run(SCENARIO, async |lab| {
+        const FAMILIES: u64 = 4_000;
+        let version = Version::Packaged;
+        let nats = NatsServer::start_with(lab, version, "max_payload: 65536\n").await;
+        let bus = Bus::connect(&nats.url()).await;
+        bus.create_stream("prometheus.>").await;
+        let page = Behavior::Made(Arc::new(|number| large_page(number, FAMILIES)));
+        let targets = Targets::start(vec![page]).await;
+        let target = SiteTarget::new("large", targets.url(0));
+        let _poller = Program::poller(lab, poller_config("USDC1", &nats.url(), &[target]));
+        let endpoint = Endpoint::start().await;
+        let mut receiver = Program::receiver(lab, config(&nats, &endpoint, "receiver"));
+        arrives(&endpoint, "large", 3).await;
+        receiver.kill();
+        receiver.restart(lab);
+        let goal = targets.served(0) + 2;
+        arrives(&endpoint, "large", goal).await;
+        has_decoded_all(&receiver).await;
+        let incomplete = receiver
+            .metric("receiver_incomplete_scrapes_total", &[])
+            .await;
+        assert_eq!(incomplete.to_string(), "0");
+        let frames = bus.messages("prometheus.USDC1.*.*.d").await.unwrap();
+        let mut outlines = frames
+            .iter()
+            .map(|message| Outline::read(&message.payload).unwrap());
+        let has_parts = |outline: Outline| {
+            let mut items = outline.items.iter();
+            items.any(|item| matches!(item, Item::Part(_)))
+        };
+        assert!(outlines.any(has_parts), "it fits into one message");
+        // By time: how many series of the large families, and which scrape they are of.
+        let mut scrapes: BTreeMap<i64, (u64, u64)> = BTreeMap::new();
+        endpoint.look(|series| {
+            for (labels, samples) in series {
+                if !labels["__name__"].starts_with("sim_large_") {
+                    continue;
+                }
+                let mut samples = samples.clone();
+                samples.sort_by_key(|sample| sample.time_ms);
+                samples.dedup_by_key(|sample| sample.time_ms);
+                for sample in samples {
+                    let scrape = scrapes.entry(sample.time_ms).or_default();
+                    scrape.0 += 1;
+                    if labels.contains_key("n") {
+                        let number = sample.value.to_bits();
+                        assert!(scrape.1 == 0 || scrape.1 == number, "two scrapes in one");
+                        scrape.1 = number;
+                    }
+                }
+            }
+        });
+        // The last one may be on its way still.
+        scrapes.pop_last();
+        assert!(scrapes.len() >= 3, "{}", scrapes.len());
+        for (series, _) in scrapes.values() {
+            assert_eq!(*series, 2 * FAMILIES, "half a scrape");
         }
     });
 }
@@ -275,7 +496,7 @@ async fn consumer(nats: &NatsServer, name: &str) -> mpsc::Receiver<Incoming> {
 #[test]
 fn a_lanes_state_is_read_from_its_last_key_frame_however_old_that_is() {
     run(SCENARIO, async |lab| {
-        let (nats, bus) = start(lab).await;
+        let (nats, bus) = start(lab, Version::Packaged).await;
         let mut silent = LaneWriter::new("USDC1", 0, &["silent"]);
         let mut busy = LaneWriter::new("USDC1", 1, &["busy"]);
         silent.announce(&bus).await;

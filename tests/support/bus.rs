@@ -14,6 +14,8 @@ pub(crate) struct Bus {
 
 /// A stored message.
 pub(crate) struct Stored {
+    /// Its sequence.
+    pub(crate) sequence: u64,
     /// Its subject.
     pub(crate) subject: String,
     /// Its payload.
@@ -108,7 +110,9 @@ impl Bus {
             let mut batch = batch.map_err(|error| text(&error))?;
             while let Some(message) = batch.next().await {
                 let message = message.map_err(|error| error.to_string())?;
+                let info = message.info().map_err(|error| error.to_string())?;
                 stored.push(Stored {
+                    sequence: info.stream_sequence,
                     subject: message.subject.to_string(),
                     payload: message.payload.clone(),
                 });

@@ -22,7 +22,7 @@ mod store;
 mod targets;
 mod writer;
 
-pub(crate) use bus::Bus;
+pub(crate) use bus::{Bus, Stored as StoredMessage};
 pub(crate) use endpoint::{Answer, Arrived, Endpoint};
 pub(crate) use exposition::{Page, read};
 pub(crate) use http::{get, request};
