@@ -8,6 +8,8 @@ mod item;
 mod parts;
 mod split;
 #[cfg(test)]
+mod storm;
+#[cfg(test)]
 mod tests;
 
 pub(super) use item::Load;
