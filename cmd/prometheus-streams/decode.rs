@@ -2,43 +2,57 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use prometheus_streams::inspect::{self, Style};
+use prometheus_streams::inspect::{Lane, Style};
 use prometheus_streams::service::{EXIT_FAILED, EXIT_USAGE};
-use prometheus_streams::wire;
 
 use crate::print;
 
 /// NATS takes no larger message, whatever its settings.
 const MESSAGE_MAX: u64 = 64 << 20;
 
-/// Prints a message.
-pub(crate) fn run(file: &Path, style: Style) -> ExitCode {
-    let payload = match read(file) {
-        Ok(payload) => payload,
-        Err(error) => {
-            let text = format!("cannot read `{}`: {error}\n", file.display());
-            drop(print(&mut io::stderr(), &text));
-            return ExitCode::from(EXIT_USAGE);
+/// Prints the messages of a lane.
+pub(crate) fn run(files: &[PathBuf], style: Style) -> ExitCode {
+    let mut payloads = Vec::with_capacity(files.len());
+    for file in files {
+        match read(file) {
+            Ok(payload) => payloads.push(payload),
+            Err(error) => {
+                let text = format!("cannot read `{}`: {error}\n", file.display());
+                drop(print(&mut io::stderr(), &text));
+                return ExitCode::from(EXIT_USAGE);
+            }
         }
-    };
-    match wire::decode(&payload) {
-        Ok(frame) => {
-            drop(print(
-                &mut io::stdout(),
-                &inspect::frame(&frame, None, style),
-            ));
-            ExitCode::SUCCESS
+    }
+    let mut lane = Lane::default();
+    // Shapes may patch one another, so there may be more to learn in the next round.
+    while payloads.len() > 1 {
+        let learned = payloads.iter().filter(|payload| lane.learn_shapes(payload));
+        if learned.count() == 0 {
+            break;
         }
-        Err(error) => {
-            drop(print(
-                &mut io::stderr(),
-                &format!("cannot decode the message: {error}\n"),
-            ));
-            ExitCode::from(EXIT_FAILED)
+    }
+    let mut is_good = true;
+    for payload in &payloads {
+        let shown = match lane.show(payload, style) {
+            Ok(shown) => print(&mut io::stdout(), &shown),
+            Err(error) => {
+                is_good = false;
+                let shown = print(&mut io::stdout(), error.shown());
+                drop(print(&mut io::stderr(), &format!("{error}\n")));
+                shown
+            }
+        };
+        if shown.is_err() {
+            break;
         }
+    }
+    if is_good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(EXIT_FAILED)
     }
 }
 

@@ -40,15 +40,20 @@ enum Command {
         /// The file
         file: PathBuf,
     },
-    /// Print a stored message as exposition text with its header
+    /// Print stored messages as exposition text with their headers
     ///
-    /// Exits with 0 when it could be decoded, with 1 when not and with 2 when it cannot be read.
+    /// A frame may need frames of its lane before it, from the last key frame on, and the shapes
+    /// that they name. Without them its header is printed, and the records that need nothing.
+    /// Exits with 0 when all could be decoded, with 1 when not and with 2 when a file cannot be
+    /// read.
     Decode {
         /// Print expositions as the targets wrote them
         #[arg(long)]
         raw: bool,
-        /// The message's payload; `-` for standard input
-        file: PathBuf,
+        /// The messages' payloads: frames of one lane in their order, and messages of shapes;
+        /// `-` for standard input
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
     },
     /// Follow the live stream as text, without touching any consumer's position
     ///
@@ -64,7 +69,7 @@ fn main() -> ExitCode {
             service::exit_code(service::run(Role::Receiver, &options, receiver::run))
         }
         Command::Check { r#for, file } => check::run(&file, r#for),
-        Command::Decode { raw, file } => decode::run(&file, style(raw)),
+        Command::Decode { raw, files } => decode::run(&files, style(raw)),
         Command::Tail(tail) => tail::run(&options, &tail),
     }
 }

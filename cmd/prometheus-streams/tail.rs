@@ -1,15 +1,17 @@
 //! `prometheus-streams tail`
 
+use std::collections::HashMap;
 use std::io;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use prometheus_streams::bus::{Bus, Incoming, Kind, Subject};
+use prometheus_streams::bus::{Bus, Incoming, Kind, LaneId, Phase, Subject};
 use prometheus_streams::config::{Config, Loaded};
 use prometheus_streams::inspect::{self, Style};
-use prometheus_streams::model::Record;
 use prometheus_streams::service::{self, EXIT_FAILED};
-use prometheus_streams::{tls, wire};
+use prometheus_streams::tls;
+use prometheus_streams::wire::{DecodeSpace, LaneDecoder, LaneFrame, Record, ShapeStore};
 use tokio::sync::mpsc;
 
 use crate::{print, style};
@@ -62,9 +64,10 @@ async fn follow(program: &service::Options, options: &Options) -> Result<()> {
     // The connection writes, the printer reads; when it is full, messages stay in the stream.
     let (incoming_tx, mut incoming_rx) = mpsc::channel(QUEUE);
     let following = bus.follow(options.publisher.as_deref(), incoming_tx);
+    let mut lanes = Lanes::default();
     let printing = async {
         while let Some(message) = incoming_rx.recv().await {
-            if print(&mut io::stdout(), &show(&message, &topic, options)).is_err() {
+            if print(&mut io::stdout(), &lanes.show(&message, &topic, options)).is_err() {
                 return;
             }
         }
@@ -75,28 +78,71 @@ async fn follow(program: &service::Options, options: &Options) -> Result<()> {
     }
 }
 
-/// Returns what is to be seen of a message; nothing if it was not asked for.
-fn show(message: &Incoming, topic: &str, options: &Options) -> String {
-    let Ok(subject) = Subject::parse(&message.subject, topic) else {
-        return format!("# {} is no subject of ours\n", message.subject);
-    };
-    if subject.kind == Kind::Text {
-        let text = String::from_utf8_lossy(&message.payload);
-        return format!("# plain text on {}\n{text}\n", message.subject);
+/// What the next messages are decoded with.
+#[derive(Default)]
+struct Lanes {
+    shapes: ShapeStore,
+    decoders: HashMap<LaneId, LaneDecoder>,
+    space: DecodeSpace,
+}
+
+impl Lanes {
+    /// Returns what is to be seen of a message; nothing if it was not asked for.
+    fn show(&mut self, message: &Incoming, topic: &str, options: &Options) -> String {
+        let is_new = message.phase == Phase::Live;
+        let Ok(subject) = Subject::parse(&message.subject, topic) else {
+            return format!("# {} is no subject of ours\n", message.subject);
+        };
+        let failed = |error: &dyn std::error::Error| {
+            if is_new {
+                format!("# {} cannot be decoded: {error}\n", message.subject)
+            } else {
+                String::new()
+            }
+        };
+        let Subject { lane, kind } = subject;
+        match kind {
+            Kind::Text if !is_new => String::new(),
+            Kind::Text => {
+                let text = String::from_utf8_lossy(&message.payload);
+                format!("# plain text on {}\n{text}\n", message.subject)
+            }
+            Kind::Shape => match self.shapes.read(&message.payload) {
+                Ok(_) => String::new(),
+                Err(error) => failed(&error),
+            },
+            Kind::Key | Kind::Delta => {
+                let publisher = Arc::clone(&lane.publisher);
+                let decoder = self.decoders.entry(lane).or_default();
+                let space = &mut self.space;
+                match decoder.decode_in(&message.payload, &self.shapes, space) {
+                    Ok(frame) if is_new => show(frame, &publisher, options),
+                    Ok(_) => String::new(),
+                    Err(error) => failed(&error),
+                }
+            }
+        }
     }
-    let publisher = Some(&*subject.lane.publisher);
-    let frame = match wire::decode(&message.payload) {
-        Ok(frame) => frame,
-        Err(error) => return format!("# {} cannot be decoded: {error}\n", message.subject),
-    };
+}
+
+fn show(frame: LaneFrame, publisher: &str, options: &Options) -> String {
     let style: Style = style(options.raw);
-    let wanted = frame
-        .records
-        .iter()
-        .filter(|record| is_wanted(record, options));
-    wanted
-        .map(|record| inspect::record(record, publisher, style))
-        .collect()
+    let mut shown = String::new();
+    let mut part = None;
+    for entry in frame.entries {
+        match entry.into_record() {
+            Err(of) => part = Some(of),
+            Ok(record) => {
+                let part = part.take();
+                if is_wanted(&record, options) {
+                    shown.extend(part.map(inspect::part));
+                    let record = record.map(|body| body.to_text());
+                    shown.push_str(&inspect::record(&record, Some(publisher), style));
+                }
+            }
+        }
+    }
+    shown
 }
 
 fn is_wanted(record: &Record, options: &Options) -> bool {

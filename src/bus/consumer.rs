@@ -227,6 +227,7 @@ pub struct Consumer {
     /// When the stream was created that this is about, and how many there were before.
     created: Option<DateTime>,
     generation: u32,
+    prime_window: Duration,
 }
 
 impl Consumer {
@@ -242,7 +243,16 @@ impl Consumer {
             primed: false,
             created: None,
             generation: 0,
+            prime_window: PRIME_WINDOW,
         }
+    }
+
+    /// Says how far back acknowledged messages are read again at the start, which is 6 minutes
+    /// otherwise; what frames are coded against is read in any case.
+    #[must_use]
+    pub fn with_prime_window(mut self, window: Duration) -> Self {
+        self.prime_window = window;
+        self
     }
 
     /// Hands on messages in the order of the stream until `stop` or until nobody listens.
@@ -311,7 +321,7 @@ impl Consumer {
             history.shapes().await?;
         }
         if !self.primed {
-            prime(&history, floor).await?;
+            history.prime(floor, self.prime_window).await?;
             self.primed = true;
             self.last_sequence = self.last_sequence.max(floor);
         }
@@ -473,40 +483,4 @@ impl Consumer {
     fn filter(&self) -> String {
         format!("{}.*.*.*.*", self.bus.settings.topic)
     }
-}
-
-/// Hands on what led to the state at `floor`: from each lane's last key frame on what later frames
-/// are coded against, and a stretch of what was acknowledged last.
-///
-/// When it fails on the way it is done again from its start: a frame that was read already changes
-/// no state.
-async fn prime(history: &History<'_>, floor: u64) -> Result<(), ConsumeError> {
-    let state = &history.stream.cached_info().state;
-    if floor < state.first_sequence.max(1) {
-        // Nothing that was acknowledged is left.
-        return Ok(());
-    }
-    let at_floor = DeliverPolicy::ByStartSequence {
-        start_sequence: floor,
-    };
-    // Somebody may have deleted the message itself.
-    let at_floor = history.first(at_floor).await?;
-    let time = at_floor.map_or(state.last_timestamp, |(_, time)| time);
-    let start_time = time - PRIME_WINDOW;
-    let window = history.first(DeliverPolicy::ByStartTime { start_time });
-    let start = window.await?.map_or(floor + 1, |(start, _)| start);
-    let keys = history.keys(floor).await?;
-    history.states(keys, start.min(floor + 1)).await?;
-    if start > floor {
-        return Ok(());
-    }
-    let stretch = Stretch {
-        filter: history.all(),
-        from: DeliverPolicy::ByStartSequence {
-            start_sequence: start,
-        },
-        last: floor,
-        phase: Phase::Primed,
-    };
-    Ok(history.read(&stretch, &mut 0).await?)
 }

@@ -1,6 +1,7 @@
 //! Reading what the stream holds already, past any consumer's position.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use async_nats::datetime::DateTime;
 use async_nats::jetstream::consumer::pull::Config;
@@ -14,7 +15,7 @@ use super::Kind;
 use super::consumer::{Incoming, Phase, Place};
 
 /// A reader that dies is forgotten by the server after this time.
-const INACTIVE: std::time::Duration = std::time::Duration::from_secs(30);
+const INACTIVE: Duration = Duration::from_secs(30);
 
 /// Messages of one request; they wait in the client's memory.
 const BATCH_MESSAGES: usize = 200;
@@ -61,6 +62,44 @@ impl History<'_> {
 
     fn of(&self, kind: Kind) -> String {
         format!("{}.{}.*.*.{}", self.topic, self.site, kind.as_str())
+    }
+
+    /// Hands on what led to the state at `floor`: from each lane's last key frame on what later
+    /// frames are coded against, and a stretch of what was acknowledged last.
+    ///
+    /// When it fails on the way it is done again from its start: a frame that was read already
+    /// changes no state.
+    pub(super) async fn prime(&self, floor: u64, window: Duration) -> Result<(), HistoryError> {
+        let state = &self.stream.cached_info().state;
+        if floor < state.first_sequence.max(1) {
+            // Nothing that was acknowledged is left.
+            return Ok(());
+        }
+        let at_floor = DeliverPolicy::ByStartSequence {
+            start_sequence: floor,
+        };
+        // Somebody may have deleted the message itself.
+        let at_floor = self.first(at_floor).await?;
+        let time = at_floor.map_or(state.last_timestamp, |(_, time)| time);
+        let start_time = time - window;
+        let start = self
+            .first(DeliverPolicy::ByStartTime { start_time })
+            .await?;
+        let start = start.map_or(floor + 1, |(start, _)| start);
+        let keys = self.keys(floor).await?;
+        self.states(keys, start.min(floor + 1)).await?;
+        if start > floor {
+            return Ok(());
+        }
+        let stretch = Stretch {
+            filter: self.all(),
+            from: DeliverPolicy::ByStartSequence {
+                start_sequence: start,
+            },
+            last: floor,
+            phase: Phase::Primed,
+        };
+        self.read(&stretch, &mut 0).await
     }
 
     /// Hands on all shapes in the stream: those that are in use are there at any moment, but

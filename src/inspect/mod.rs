@@ -1,15 +1,19 @@
 //! What a person sees of a message: its header and its records as text.
 //!
-//! In: a stored message's payload or a decoded record. Out: text that is an exposition itself,
-//! with the target's labels and the scrape's time added to every sample and everything else in
-//! comments, so that it can be read by eye and by any Prometheus tool. It delivers nothing and
-//! remembers nothing.
+//! In: stored messages' payloads or decoded records. Out: text that is an exposition itself, with
+//! the target's labels and the scrape's time added to every sample and everything else in
+//! comments, so that it can be read by eye and by any Prometheus tool. It delivers nothing, and
+//! remembers nothing but what the messages of a [`Lane`] need of those before them.
+
+mod lane;
+
+pub use lane::{Lane, LaneError};
 
 use std::fmt::Write as _;
 
 use crate::exposition::{Families, Label, Names, Timestamps, WriteOptions, write_text};
 use crate::model::{Format, Heartbeat, Labels, Outcome, Record, Scrape, Text};
-use crate::wire::{Frame, Header};
+use crate::wire::{Header, Item, Outline, Part, Shape, ShapeEntry};
 
 /// How to show an exposition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,22 +24,70 @@ pub enum Style {
     Raw,
 }
 
-/// Returns a whole frame as text.
-pub fn frame(frame: &Frame, publisher: Option<&str>, style: Style) -> String {
+/// Returns a frame's header as text.
+pub fn header(header: Header, records: usize) -> String {
     let Header {
         epoch,
         number,
         base,
-    } = frame.header;
-    let kind = if frame.header.is_key() {
+    } = header;
+    let kind = if header.is_key() {
         "key frame"
     } else {
         "delta frame"
     };
-    let records = frame.records.len();
-    let mut out = format!("# {kind} {number}, epoch {epoch}, base {base}, {records} records\n");
-    for each in &frame.records {
-        out.push_str(&record(each, publisher, style));
+    format!("# {kind} {number}, epoch {epoch}, base {base}, {records} records\n")
+}
+
+/// Returns that the next record is a part, as text.
+pub fn part(part: Part) -> String {
+    format!("# part {} of {}\n", part.index + 1, part.count)
+}
+
+/// Returns as text what a frame says without the frames and shapes that it needs.
+pub fn outline(outline: &Outline, publisher: Option<&str>, style: Style) -> String {
+    let is_record = |item: &&Item| !matches!(item, Item::Part(_));
+    let records = outline.items.iter().filter(is_record).count();
+    let mut out = header(outline.header, records);
+    for item in &outline.items {
+        let shown = match item {
+            Item::Part(of) => part(*of),
+            Item::Record(each) => record(each, publisher, style),
+            Item::Columns {
+                target,
+                shape,
+                time_ms,
+                ..
+            } => {
+                let shape = shape.map_or_else(String::new, |shape| format!(" by shape {shape}"));
+                format!(
+                    "# scrape of target number {target} at {time_ms}{shape}: its base or its \
+                     shape is not there\n"
+                )
+            }
+        };
+        out.push_str(&shown);
+    }
+    out
+}
+
+/// Returns a shape as text: what it is of, and the values that it was made from.
+pub fn shape(entry: ShapeEntry, shape: Option<&Shape>, style: Style) -> String {
+    let ShapeEntry { id, base } = entry;
+    let patch = base.map_or_else(String::new, |base| format!(", a patch of {base}"));
+    let Some(shape) = shape else {
+        return format!("# shape {id}{patch}: that is not there\n");
+    };
+    let (target, series) = (labels(shape.target(), None), shape.page().len());
+    let mut out = format!("# shape {id} of {target}: {series} series{patch}\n");
+    let mut text = Vec::new();
+    shape.write_text(shape.template(), &mut text);
+    match style {
+        Style::Raw => out.push_str(&String::from_utf8_lossy(&text)),
+        Style::Labeled => {
+            let added = added(shape.target(), None);
+            add_labeled(&text, shape.page().format(), (&added, None), &mut out);
+        }
     }
     out
 }
@@ -68,7 +120,10 @@ fn scrape(scrape: &Scrape, publisher: Option<&str>, style: Style) -> String {
                 format!("# scrape of {target} at {time_ms}: {bytes} bytes in {seconds}s\n");
             match style {
                 Style::Raw => out.push_str(&String::from_utf8_lossy(text)),
-                Style::Labeled => add_labeled(text, *format, scrape, publisher, &mut out),
+                Style::Labeled => {
+                    let added = added(&scrape.target, publisher);
+                    add_labeled(text, *format, (&added, Some(time_ms)), &mut out);
+                }
             }
             out
         }
@@ -85,8 +140,7 @@ fn scrape(scrape: &Scrape, publisher: Option<&str>, style: Style) -> String {
 fn add_labeled(
     text: &[u8],
     format: Format,
-    scrape: &Scrape,
-    publisher: Option<&str>,
+    (added, time_ms): (&[(&str, &str)], Option<i64>),
     out: &mut String,
 ) {
     let mut families = match Families::parse(text, format) {
@@ -97,11 +151,6 @@ fn add_labeled(
             return;
         }
     };
-    let added: Vec<(&str, &str)> = scrape
-        .target
-        .iter()
-        .chain(publisher.map(|site| ("publisher", site)))
-        .collect();
     for sample in families
         .iter_mut()
         .flat_map(|family| family.samples.iter_mut())
@@ -115,7 +164,7 @@ fn add_labeled(
                 name: (*name).to_owned().into(),
                 value: (*value).to_owned().into(),
             }));
-        sample.timestamp_ms.get_or_insert(scrape.time_ms);
+        sample.timestamp_ms = sample.timestamp_ms.or(time_ms);
     }
     let options = WriteOptions {
         timestamps: Timestamps::Keep,
@@ -124,11 +173,14 @@ fn add_labeled(
     write_text(&families, options, out);
 }
 
+fn added<'l>(target: &'l Labels, publisher: Option<&'l str>) -> Vec<(&'l str, &'l str)> {
+    let publisher = publisher.map(|site| ("publisher", site));
+    target.iter().chain(publisher).collect()
+}
+
 fn labels(target: &Labels, publisher: Option<&str>) -> String {
-    let pairs = target
-        .iter()
-        .chain(publisher.map(|site| ("publisher", site)));
-    let pairs: Vec<String> = pairs
+    let pairs: Vec<String> = added(target, publisher)
+        .into_iter()
         .map(|(name, value)| format!("{name}={value:?}"))
         .collect();
     format!("{{{}}}", pairs.join(","))
@@ -141,6 +193,7 @@ mod tests {
 
     use super::*;
     use crate::model::FailureReason;
+    use crate::wire;
 
     fn scrape(outcome: Outcome) -> Record {
         let target = Arc::new(Labels::of_target("node", "db1:9100"));
@@ -188,13 +241,14 @@ mod tests {
             reason: FailureReason::Timeout,
             duration: Duration::from_secs(10),
         };
-        let records = vec![scrape(failed), scrape(Outcome::Gone)];
+        let records = [scrape(failed), scrape(Outcome::Gone)];
         let header = Header {
             epoch: 5,
             number: 3,
             base: 3,
         };
-        let text = frame(&Frame { header, records }, None, Style::Labeled);
+        let frame = wire::encode(&header, &records);
+        let text = Lane::default().show(&frame, Style::Labeled).unwrap();
         assert_eq!(
             text,
             "# key frame 3, epoch 5, base 3, 2 records\n\

@@ -9,11 +9,7 @@ use tokio::time::Instant;
 use super::parts::Parts;
 use super::shapes::Shapes;
 use crate::bus::LaneId;
-use crate::model::Outcome;
-use crate::wire::{
-    self, Body, Columns, DecodeError, DecodeSpace, Entry, Header, LaneDecoder, LaneFrame, Part,
-    Record, Scrape,
-};
+use crate::wire::{self, DecodeError, DecodeSpace, Header, LaneDecoder, LaneFrame, Part, Record};
 
 /// Lanes whose state is kept at once: a thousand sites of a hundred lanes.
 const LANES_MAX: usize = 100_000;
@@ -22,8 +18,9 @@ const LANES_MAX: usize = 100_000;
 const SITE_LANES_MAX: usize = 10_000;
 
 /// The targets of a site may not have more series than this together, or its lanes lose their
-/// state in turn: it bounds what a site can make us keep to half a gigabyte.
-const SITE_SERIES_MAX: usize = 16 << 20;
+/// state in turn: a site of 10,000 targets has room for 6,000 series each, and it bounds what a
+/// site can make us keep to two gigabytes.
+const SITE_SERIES_MAX: usize = 64 << 20;
 
 /// A lane's state that was not used for so long is dropped: what a poller spools is no older.
 const IDLE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -236,7 +233,7 @@ impl Lane {
         };
         let mut part = None;
         for entry in frame.entries {
-            match record(entry) {
+            match entry.into_record() {
                 Ok(record) => {
                     let part = part.take();
                     self.put(part, record, &mut decoded, (shapes, &mut *site));
@@ -280,24 +277,5 @@ impl Lane {
                 decoded.records.push(record);
             }
         }
-    }
-}
-
-/// Returns an entry as a record; or what it says of the next one.
-fn record(entry: Entry) -> Result<Record, Part> {
-    match entry {
-        Entry::Part(part) => Err(part),
-        Entry::Record(record) => Ok(record.map(Body::Text)),
-        Entry::Columns(scrape) => Ok(Record::Scrape(Scrape {
-            target: Arc::clone(scrape.shape.target()),
-            time_ms: scrape.time_ms,
-            outcome: Outcome::Exposed {
-                body: Body::Columns(Columns {
-                    shape: scrape.shape,
-                    column: scrape.column,
-                }),
-                duration: scrape.duration,
-            },
-        })),
     }
 }

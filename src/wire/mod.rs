@@ -32,8 +32,8 @@ pub use matching::{Changes, Matched, match_body};
 pub use number::Value;
 pub use outline::{Item, Outline, header};
 pub use shape::{
-    Misfit, Page, SERIES_MAX, STORE_BYTES_MAX, Shape, ShapeError, ShapeId, ShapeStore, ShapeWriter,
-    TEXT_MAX,
+    Misfit, Page, SERIES_MAX, STORE_BYTES_MAX, Shape, ShapeEntry, ShapeError, ShapeId, ShapeStore,
+    ShapeWriter, TEXT_MAX,
 };
 
 use std::sync::Arc;

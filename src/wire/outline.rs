@@ -2,11 +2,17 @@
 
 use std::time::Duration;
 
+use bytes::{Buf as _, Bytes};
+
 use super::cursor::Reader;
 use super::frame::{Header, open, read_place};
 use super::lane::Head;
 use super::{DecodeError, Part, ShapeId, record};
 use crate::model::Record;
+
+/// Records that belong to the columns record before them: exemplars, and native histograms.
+const EXEMPLARS: u8 = 7;
+const HISTOGRAMS: u8 = 8;
 
 /// A frame with what needs no state; it is as large as its records, the values left out.
 #[derive(Debug)]
@@ -55,6 +61,13 @@ impl Outline {
             let start = record::read_start(&mut reader, place.base_ms)?;
             let (part, start) = record::read_part(&mut reader, start, place.base_ms)?;
             items.extend(part.map(Item::Part));
+            if matches!(start.0, EXEMPLARS | HISTOGRAMS) {
+                let Some(Item::Columns { .. }) = items.last() else {
+                    return Err(DecodeError::RecordKind(start.0));
+                };
+                pass_over(start.0, &mut reader, &mut texts)?;
+                continue;
+            }
             items.push(if start.0 == record::COLUMNS {
                 let head = Head::read(&mut reader)?;
                 Item::Columns {
@@ -98,12 +111,26 @@ impl Outline {
     }
 }
 
+/// Passes over what belongs to the columns record before, and its texts.
+fn pass_over(kind: u8, reader: &mut Reader<'_>, texts: &mut Bytes) -> Result<(), DecodeError> {
+    let count = reader.length(reader.remaining() / 2)?;
+    for _ in 0..count {
+        if kind == HISTOGRAMS {
+            texts.advance(reader.length(texts.len())?);
+        } else {
+            // The place of the series.
+            reader.varint()?;
+        }
+        texts.advance(reader.length(texts.len())?);
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use bytes::Bytes;
-
+    use super::super::frame::{Parts, Place, seal};
     use super::*;
     use crate::model::{Format, Heartbeat, Labels, Outcome, Scrape, Text};
     use crate::wire::{Column, LaneEncoder, Role, Shape, match_body};
@@ -153,5 +180,39 @@ mod tests {
         for length in 0..last.len() {
             Outline::read(&last[..length]).unwrap_err();
         }
+    }
+
+    #[test]
+    fn what_belongs_to_a_scrape_is_no_scrape() {
+        // Kind, time, mode chained, target number, duration.
+        let scrape = [record::COLUMNS, 0, 1, 3, 0];
+        // Two exemplars of series 4 and 6; a histogram.
+        let exemplars = [EXEMPLARS, 0, 2, 4, 3, 1, 2];
+        let histograms = [HISTOGRAMS, 0, 1, 1, 4];
+        let outline = |records: &[&[u8]], texts: usize| {
+            let place = Place {
+                header: Header {
+                    epoch: 1,
+                    number: 2,
+                    base: 1,
+                },
+                is_kept: true,
+                base_ms: 0,
+            };
+            let mut section = vec![u8::try_from(records.len()).unwrap()];
+            section.extend(records.concat());
+            let parts = Parts {
+                records: section,
+                texts: vec![b'x'; texts],
+                ..Parts::default()
+            };
+            Outline::read(&seal(&place, &parts)).map(|outline| outline.scrapes())
+        };
+        let all: [&[u8]; 4] = [&scrape, &exemplars, &histograms, &scrape];
+        assert_eq!(outline(&all, 10), Ok(2));
+        assert_eq!(outline(&all, 9), Err(DecodeError::TooLarge));
+        assert_eq!(outline(&all, 11), Err(DecodeError::Trailing(1)));
+        let alone = Err(DecodeError::RecordKind(EXEMPLARS));
+        assert_eq!(outline(&[&exemplars], 5), alone);
     }
 }

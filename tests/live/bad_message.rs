@@ -35,7 +35,7 @@ async fn unreadable(lab: &Lab, version: Version) {
     let bus = Bus::connect(&nats.url()).await;
     endpoint.receives("healthy", 2, SOON).await;
 
-    let frames = bus.messages("prometheus.USDC1.>").await.unwrap();
+    let frames = bus.messages("prometheus.USDC1.*.*.k").await.unwrap();
     let good = &frames[0];
     let bad = bad_payloads(&good.payload);
     for payload in &bad {

@@ -20,6 +20,7 @@ mod fleet;
 mod inspect;
 mod outage;
 mod process;
+mod replay;
 mod spool;
 mod stream;
 mod values;

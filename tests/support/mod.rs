@@ -18,8 +18,9 @@ mod proxy;
 mod servers;
 mod store;
 mod targets;
+mod writer;
 
-pub(crate) use bus::Bus;
+pub(crate) use bus::{Bus, Stored as StoredMessage};
 pub(crate) use endpoint::{Answer, Arrived, Endpoint};
 pub(crate) use exposition::{Page, read};
 pub(crate) use http::{get, request};
@@ -30,3 +31,4 @@ pub(crate) use proxy::{Link, Proxy};
 pub(crate) use servers::{NatsServer, NodeExporter, Pushgateway, Version};
 pub(crate) use store::{Prometheus, Stored, VictoriaMetrics};
 pub(crate) use targets::{Behavior, Targets, value};
+pub(crate) use writer::LaneWriter;

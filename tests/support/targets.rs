@@ -202,7 +202,8 @@ impl Target {
     }
 }
 
-fn counters(number: u64, series: usize) -> String {
+/// Returns the page of a [`Behavior::Counters`] target.
+pub(crate) fn counters(number: u64, series: usize) -> String {
     let mut page = format!(
         "# HELP sim_scrapes_total Scrapes so far.\n# TYPE sim_scrapes_total counter\n\
          sim_scrapes_total {number}\n# TYPE sim_value gauge\n"

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use super::target::Target;
 use super::{FRAME_WORK_MAX, LANE_SERIES_MAX, MODE_MASK, NAMES_SHAPE, work_of};
-use crate::model::Record;
+use crate::model::{Outcome, Record};
 use crate::wire::DecodeError;
 use crate::wire::columns::{Column, Mode, Model, Scratch};
 use crate::wire::cursor::Reader;
 use crate::wire::frame::{Header, Place, Sections, open};
 use crate::wire::range::Decoder;
 use crate::wire::record;
-use crate::wire::{Part, Shape, ShapeId, ShapeStore};
+use crate::wire::{self, Body, Columns, Part, Shape, ShapeId, ShapeStore};
 
 /// A frame and what it carries.
 #[derive(Debug)]
@@ -33,6 +33,27 @@ pub enum Entry {
     Columns(ColumnScrape),
     /// The next entry is a part of a scrape.
     Part(Part),
+}
+
+impl Entry {
+    /// Returns the entry as a record, or what it says of the next one.
+    pub fn into_record(self) -> Result<wire::Record, Part> {
+        match self {
+            Self::Part(part) => Err(part),
+            Self::Record(record) => Ok(record.map(Body::Text)),
+            Self::Columns(scrape) => Ok(wire::Record::Scrape(wire::Scrape {
+                target: Arc::clone(scrape.shape.target()),
+                time_ms: scrape.time_ms,
+                outcome: Outcome::Exposed {
+                    body: Body::Columns(Columns {
+                        shape: scrape.shape,
+                        column: scrape.column,
+                    }),
+                    duration: scrape.duration,
+                },
+            })),
+        }
+    }
 }
 
 /// A scrape as values of a shape.

@@ -157,6 +157,38 @@ impl ShapeWriter {
     }
 }
 
+/// What a message says of a shape before its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShapeEntry {
+    /// Its name.
+    pub id: ShapeId,
+    /// The shape that it is a patch of.
+    pub base: Option<ShapeId>,
+}
+
+impl ShapeEntry {
+    /// Lists the shapes of a message without unpacking them.
+    pub fn list(payload: &[u8]) -> Result<Vec<Self>, ShapeError> {
+        let mut reader = Reader::new(payload);
+        read_version(&mut reader)?;
+        let mut entries = Vec::new();
+        while reader.remaining() > 0 {
+            let Packed { id, base, .. } = Packed::read(&mut reader)?;
+            entries.push(Self { id, base });
+        }
+        Ok(entries)
+    }
+}
+
+/// Reads what a message begins with.
+pub(super) fn read_version(reader: &mut Reader<'_>) -> Result<(), ShapeError> {
+    let version = reader.byte();
+    match version.map_err(|source| ShapeError::Malformed { source })? {
+        SHAPES_VERSION => Ok(()),
+        version => Err(ShapeError::Version(version)),
+    }
+}
+
 /// One entry of a message.
 pub(super) struct Packed<'a> {
     pub(super) id: ShapeId,

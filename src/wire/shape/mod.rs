@@ -25,7 +25,7 @@ use crate::model::Labels;
 pub use build::Misfit;
 pub use id::ShapeId;
 pub(super) use join::without_end;
-pub use message::{ShapeError, ShapeWriter};
+pub use message::{ShapeEntry, ShapeError, ShapeWriter};
 pub(super) use page::Find;
 pub use page::Page;
 pub use store::{STORE_BYTES_MAX, ShapeStore};

@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
-use super::message::Packed;
+use super::message::{Packed, read_version};
 use super::{Page, Shape, ShapeError, ShapeId};
-use crate::wire::SHAPES_VERSION;
 use crate::wire::cursor::Reader;
 
 /// Shapes may not take more memory than this together, by default: those of some 10,000 targets
@@ -91,12 +90,7 @@ impl ShapeStore {
     /// over, so that those behind it are not lost with it.
     pub fn read(&mut self, payload: &[u8]) -> Result<Vec<ShapeId>, ShapeError> {
         let mut reader = Reader::new(payload);
-        let version = reader
-            .byte()
-            .map_err(|source| ShapeError::Malformed { source })?;
-        if version != SHAPES_VERSION {
-            return Err(ShapeError::Version(version));
-        }
+        read_version(&mut reader)?;
         let mut ids = Vec::new();
         let mut unknown = None;
         while reader.remaining() > 0 {
