@@ -199,7 +199,10 @@ async fn outage(lab: &Lab, version: Version) {
 fn a_full_spool_drops_the_oldest_and_counts_them() {
     run(SCENARIO, async |lab| {
         let spool = json!({"dir": lab.folder("spool"), "max_size": "16MB"});
-        let bulk = vec![Behavior::Fixed(incompressible(800_000)); 4];
+        let page = incompressible(800_000);
+        // Other labels at each scrape, so that it travels as text after some.
+        let page = move |number: u64| page.replace("of=\"", &format!("of=\"{number}."));
+        let bulk = vec![Behavior::Made(Arc::new(page)); 4];
         let mut site = Site::start(lab, Version::Packaged, &spool, bulk).await;
         site.scraped(2).await;
         site.nats.stop();
@@ -244,7 +247,7 @@ fn a_full_spool_drops_the_oldest_and_counts_them() {
 }
 
 /// An exposition of about so many bytes that no compression makes much smaller.
-fn incompressible(bytes: usize) -> Arc<str> {
+fn incompressible(bytes: usize) -> String {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut text = String::new();
     while text.len() < bytes {
@@ -257,7 +260,7 @@ fn incompressible(bytes: usize) -> Arc<str> {
         }
         text.push_str("\"} 1\n");
     }
-    text.into()
+    text
 }
 
 #[test]

@@ -72,6 +72,11 @@ impl Load {
             || self.texts + texts > TEXT_BYTES_MAX
     }
 
+    /// Returns the bytes of text with another record.
+    pub(super) fn texts_with(&self, record: &Record) -> usize {
+        self.texts + weight(record).1
+    }
+
     /// Counts a record.
     pub(in crate::poller) fn count(&mut self, record: &Record) {
         let (series, texts) = weight(record);

@@ -8,6 +8,8 @@ mod item;
 mod parts;
 mod split;
 #[cfg(test)]
+mod storm;
+#[cfg(test)]
 mod tests;
 
 pub(super) use item::Load;
@@ -40,8 +42,11 @@ const GROUP_TIME: Duration = Duration::from_secs(5 * 60);
 /// A single scrape may be larger; what a reader would refuse is not sent.
 const TEXTS_MAX: usize = DECODED_MAX - (1 << 20);
 
-/// Texts shrink at least by this factor, nearly always: to tell when a frame will be full.
-const TEXT_FACTOR: usize = 4;
+/// What texts are packed to, in 256 parts, before any was seen: to tell when a frame will be full.
+const TEXT_SHARE: usize = 256 / 4;
+
+/// Texts of a frame from which on they tell what others will be packed to.
+const TEXT_BYTES_TELLING: usize = 16 << 10;
 
 /// What a lane's messages are like.
 #[derive(Debug, Clone)]
@@ -82,6 +87,8 @@ pub(super) struct Frames {
     tracks: HashMap<u32, Track>,
     numbers: u32,
     group: Group,
+    /// What texts are packed to, in 256 parts.
+    text_share: usize,
     /// Shapes that the frames to come need.
     wanted: Vec<Wanted>,
     out: Vec<Entry>,
@@ -147,6 +154,7 @@ impl Frames {
             tracks: HashMap::new(),
             numbers: 0,
             group,
+            text_share: TEXT_SHARE,
             wanted: Vec::new(),
             out: Vec::new(),
         }
@@ -387,7 +395,10 @@ impl Frames {
         for item in waiting.iter().take(records_max) {
             let columns = columns_of(&item.record);
             let has_room = columns.is_none_or(|columns| writer.has_room_for(&columns.shape));
-            if load.records > 0 && (!has_room || load.is_full_with(&item.record)) {
+            let texts = load.texts_with(&item.record) * self.text_share / 256;
+            let packed = writer.len().saturating_sub(load.texts) + texts;
+            let is_full = packed > self.limits.payload_max / 4 * 3;
+            if load.records > 0 && (is_full || !has_room || load.is_full_with(&item.record)) {
                 break;
             }
             if let Some(part) = &item.part {
@@ -404,12 +415,14 @@ impl Frames {
                 (record, _) => writer.record(&as_text(record)),
             }
             load.add(item);
-            let packed = writer.len().saturating_sub(load.texts) + load.texts / TEXT_FACTOR;
-            if packed > self.limits.payload_max / 4 * 3 {
-                break;
-            }
         }
+        let others = writer.len().saturating_sub(load.texts);
         let (header, payload) = writer.finish();
+        if load.texts >= TEXT_BYTES_TELLING {
+            let share = payload.len().saturating_sub(others) * 256 / load.texts;
+            // More is believed at once, less by and by.
+            self.text_share = share.max((self.text_share * 3 + share) / 4);
+        }
         if payload.len() > self.limits.payload_max || load.texts > TEXTS_MAX {
             self.encoder.recall();
             return Err(TooLarge {

@@ -78,10 +78,10 @@ impl LaneEncoder {
     }
 
     /// Takes back the frame that was finished last and that nobody has seen: its number is used
-    /// again, by a key frame.
+    /// again, by a key frame if what it did to the state cannot be undone.
     pub fn recall(&mut self) {
+        self.kept = self.kept.filter(|kept| *kept != self.number);
         self.number = self.number.saturating_sub(1);
-        self.kept = None;
     }
 
     /// Forgets a target that is gone.
