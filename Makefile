@@ -35,6 +35,7 @@ demo: deps
 bench: deps
 	cargo bench --locked
 	benches/pipeline.sh
+	benches/formats.sh
 
 fmt:
 	cargo fmt
