@@ -36,6 +36,7 @@ bench: deps
 	cargo bench --locked
 	benches/pipeline.sh
 	benches/compare.sh
+	benches/formats.sh
 
 fmt:
 	cargo fmt

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | the lines of the last one | only numbers are read |
 //! | other lines | the shape is extended, and the values are read by it |
-//! | no plain lines: exemplars, a series twice, too many | it is parsed and travels as text |
+//! | no plain lines: a series twice, too many | it is parsed and travels as text |
 //!
 //! What a shape cannot hold now it cannot hold the next time either, so the costly attempt is made
 //! only now and then.

@@ -17,7 +17,11 @@ pub(crate) struct Page {
 /// with the exporter's name, the time in milliseconds and the length in bytes.
 pub(crate) fn pages() -> BTreeMap<String, Vec<Page>> {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/wire/pages.zst");
-    let file = std::env::var_os("WIRE_PAGES").map_or(own, Into::into);
+    read(&std::env::var_os("WIRE_PAGES").map_or(own, Into::into))
+}
+
+/// Returns the pages of such a file.
+pub(crate) fn read(file: &Path) -> BTreeMap<String, Vec<Page>> {
     let packed = std::fs::read(file).unwrap();
     let bytes = zstd::decode_all(&*packed).unwrap();
     let mut rest = &*bytes;

@@ -207,14 +207,7 @@ impl OfValues {
 
     fn split(&self, column: &Column) -> Vec<Parted> {
         let of_part = |part: &OnePart| {
-            let mut own = Column::default();
-            own.clear(part.series.len(), part.shape.page().has_times());
-            for (at, series) in part.series.clone().enumerate() {
-                own.set(at, column.get(series));
-                if let Some(time) = column.time(series) {
-                    own.set_time(at, time);
-                }
-            }
+            let own = column.stretch(part.series.clone(), part.shape.page().has_times());
             Parted {
                 number: part.number,
                 body: Body::Columns(Columns {

@@ -53,6 +53,33 @@ impl Column {
         self.times.resize(if has_times { series } else { 0 }, 0);
     }
 
+    /// Takes some series out, as a column of their own.
+    ///
+    /// Native histograms, which stand beside the series, go with the first.
+    pub fn stretch(&self, series: std::ops::Range<usize>, has_times: bool) -> Self {
+        let mut own = Self::default();
+        own.clear(series.len(), has_times);
+        for (at, series) in series.clone().enumerate() {
+            own.set(at, self.get(series));
+            if let Some(time) = self.time(series) {
+                own.set_time(at, time);
+            }
+        }
+        for exemplar in &self.exemplars {
+            let at = (exemplar.series as usize).checked_sub(series.start);
+            if let Some(at) = at.filter(|at| *at < series.len()) {
+                own.exemplars.push(Exemplar {
+                    series: u32::try_from(at).unwrap_or(u32::MAX),
+                    text: exemplar.text.clone(),
+                });
+            }
+        }
+        if series.start == 0 {
+            own.histograms.clone_from(&self.histograms);
+        }
+        own
+    }
+
     /// Puts columns one behind the other.
     pub(in crate::wire) fn join<'c>(
         parts: impl Iterator<Item = &'c Self>,

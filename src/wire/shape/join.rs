@@ -96,6 +96,19 @@ mod tests {
     }
 
     #[test]
+    fn a_column_is_what_its_stretches_make() {
+        let body = "a_total 1 # {} 1\nb_total 2\nc_total 3 1.5 # {x=\"y\"} 2\n# EOF\n";
+        let whole = part(body, Format::OpenMetrics).column;
+        for at in 0..=whole.len() {
+            let parts = [
+                whole.stretch(0..at, true),
+                whole.stretch(at..whole.len(), true),
+            ];
+            assert_eq!(Column::join(parts.iter(), whole.len(), true), whole);
+        }
+    }
+
+    #[test]
     fn parts_make_the_whole() {
         check(
             &[

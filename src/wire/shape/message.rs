@@ -19,6 +19,10 @@ const ZSTD_LEVEL: i32 = 9;
 /// The level at which many shapes are sent at once.
 const ZSTD_LEVEL_HURRIED: i32 = 3;
 
+/// A patch that is so many times smaller than the content is taken without trying how small the
+/// content gets on its own, which is an eighth for most: it would take as long again.
+const CLEARLY: usize = 20;
+
 /// The window that reaches any content from the end of another of the largest size.
 const WINDOW_LOG_MAX: u32 = 27;
 
@@ -127,9 +131,15 @@ impl ShapeWriter {
     /// whether it was.
     pub fn patch(&mut self, shape: &Shape, base: &Shape) -> bool {
         let content = shape.content();
-        let whole = compress(&content, &[], self.level);
         let patch = compress(&content, &base.content(), self.level);
-        let is_smaller = patch.len() + ShapeId::LENGTH < whole.len();
+        let patch_len = patch.len() + ShapeId::LENGTH;
+        if patch_len * CLEARLY < content.len() {
+            let packed = (content.len(), &*patch);
+            self.put(PATCH, shape.id(), Some(base.id()), packed);
+            return true;
+        }
+        let whole = compress(&content, &[], self.level);
+        let is_smaller = patch_len < whole.len();
         if is_smaller {
             let packed = (content.len(), &*patch);
             self.put(PATCH, shape.id(), Some(base.id()), packed);
