@@ -1,4 +1,4 @@
-//! The client for scraping, on hyper's own pool.
+//! The client for scraping, on hyper's connections.
 //!
 //! reqwest keeps a buffer as large as the last body for every idle connection; here it is bounded
 //! by [`READ_BUFFER_MAX`]. What reqwest would do for us stands below: redirects, time-out, body
@@ -13,21 +13,22 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::uri::{PathAndQuery, Uri};
 use http::{HeaderValue, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt as _, Empty};
-use hyper::body::Incoming;
+use http_body_util::Empty;
+use hyper::body::{Body as _, Incoming};
 use hyper_rustls::HttpsConnector;
-use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use url::Url;
+use tokio::time::Instant;
+use url::{Position, Url};
 
+use super::connection::Connection;
 use super::{Auth, CONNECT_TIMEOUT, USER_AGENT};
 use crate::model::{FailureReason, Secret};
 
 /// Bounds what an idle connection keeps, and the size of an answer's headers.
-const READ_BUFFER_MAX: usize = 16 * 1024;
+pub(super) const READ_BUFFER_MAX: usize = 16 * 1024;
 
 /// How long an idle connection is kept, as in Prometheus.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
@@ -40,10 +41,34 @@ const ACCEPT: &str = "application/openmetrics-text;version=1.0.0;q=0.6,\
     application/openmetrics-text;version=0.0.1;q=0.5,\
     text/plain;version=0.0.4;q=0.4,*/*;q=0.3";
 
-/// A client that keeps a connection to each target.
+/// Room for a body that says how long it is; what is longer makes itself room as it comes.
+const RESERVE_MAX: u64 = 1 << 20;
+
+/// A redirect's body may be this long; the connection of a longer one is given up.
+const WORDS_MAX: usize = 16 * 1024;
+
+/// Connections of one session: to the target, and to where it redirects to.
+const KEPT_MAX: usize = 2;
+
+type Connector = HttpsConnector<HttpConnector<Resolver>>;
+
+/// Makes connections to targets.
 #[derive(Debug, Clone)]
 pub struct Fetcher {
-    client: Client<HttpsConnector<HttpConnector<Resolver>>, Empty<Bytes>>,
+    connector: Connector,
+}
+
+/// Fetches from one target, whose connection is kept from one time to the next.
+pub struct Session {
+    connector: Connector,
+    kept: Vec<Kept>,
+}
+
+/// An idle connection.
+struct Kept {
+    origin: Origin,
+    since: Instant,
+    connection: Connection,
 }
 
 /// What to fetch.
@@ -131,17 +156,21 @@ impl Fetcher {
             .https_or_http()
             .enable_all_versions()
             .wrap_connector(tcp);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_timer(TokioTimer::new())
-            .timer(TokioTimer::new())
-            .http1_max_buf_size(READ_BUFFER_MAX)
-            .build(connector);
-        Self { client }
+        Self { connector }
     }
 
+    /// Begins to fetch from a target.
+    pub fn session(&self) -> Session {
+        Session {
+            connector: self.connector.clone(),
+            kept: Vec::new(),
+        }
+    }
+}
+
+impl Session {
     /// Fetches an exposition.
-    pub async fn fetch(&self, fetching: Fetching<'_>) -> Result<Fetched, FetchError> {
+    pub async fn fetch(&mut self, fetching: Fetching<'_>) -> Result<Fetched, FetchError> {
         let whole = self.follow(fetching);
         match tokio::time::timeout(fetching.timeout, whole).await {
             Ok(result) => result,
@@ -149,7 +178,7 @@ impl Fetcher {
         }
     }
 
-    async fn follow(&self, fetching: Fetching<'_>) -> Result<Fetched, FetchError> {
+    async fn follow(&mut self, fetching: Fetching<'_>) -> Result<Fetched, FetchError> {
         let mut url = fetching.url.clone();
         for _ in 0..=REDIRECTS_MAX {
             // Credentials go to the configured host only.
@@ -159,49 +188,142 @@ impl Fetcher {
             } else {
                 None
             };
-            let response = self.get(&url, auth, fetching.timeout).await?;
-            match response.status() {
-                StatusCode::OK => return read(response, fetching.body_size_limit).await,
+            let (mut connection, response) =
+                self.get(&url, auth.as_ref(), fetching.timeout).await?;
+            let status = response.status();
+            let read = match status {
+                StatusCode::OK => read(&mut connection, response, fetching.body_size_limit).await,
                 StatusCode::MOVED_PERMANENTLY
                 | StatusCode::FOUND
                 | StatusCode::SEE_OTHER
                 | StatusCode::TEMPORARY_REDIRECT
-                | StatusCode::PERMANENT_REDIRECT => url = location(&url, &response)?,
+                | StatusCode::PERMANENT_REDIRECT => {
+                    let from = url.clone();
+                    url = location(&from, &response)?;
+                    // What it says to a person is read only to keep the connection.
+                    let mut left = WORDS_MAX;
+                    let rest = connection.read(response.into_body(), |words| {
+                        let enough = left.checked_sub(words.len());
+                        left = enough.ok_or(FetchError::BodyTooLarge(WORDS_MAX))?;
+                        Ok(())
+                    });
+                    let rest: Result<(), FetchError> = rest.await;
+                    if rest.is_ok() {
+                        self.keep(origin(&from), connection).await;
+                    }
+                    continue;
+                }
                 status => return Err(FetchError::Status(status)),
+            };
+            if read.is_ok() {
+                self.keep(origin(&url), connection).await;
             }
+            return read;
         }
         Err(FetchError::Redirect("stopped after 10 redirects"))
     }
 
+    /// Asks; a connection that was kept may have been closed meanwhile, so then once more.
     async fn get(
-        &self,
+        &mut self,
         url: &Url,
-        auth: Option<HeaderValue>,
+        auth: Option<&HeaderValue>,
         timeout: Duration,
-    ) -> Result<Response<Incoming>, FetchError> {
-        let invalid = || FetchError::Redirect("the address is no valid HTTP address");
-        let mut address = url.clone();
-        // Both fail only for addresses without a host, which are refused before.
-        address.set_username("").unwrap_or_default();
-        address.set_password(None).unwrap_or_default();
-        address.set_fragment(None);
-        let mut request = Request::get(address.as_str())
-            .header(header::ACCEPT, ACCEPT)
-            .header(header::ACCEPT_ENCODING, "gzip")
-            .header(header::USER_AGENT, USER_AGENT)
-            .header(
-                "X-Prometheus-Scrape-Timeout-Seconds",
-                timeout.as_secs_f64().to_string(),
-            );
-        if let Some(auth) = auth {
-            request = request.header(header::AUTHORIZATION, auth);
+    ) -> Result<(Connection, Response<Incoming>), FetchError> {
+        if let Some(mut connection) = self.take(&origin(url)).await {
+            let request = request(url, auth, timeout, connection.is_http2())?;
+            if let Ok(response) = connection.send(request).await {
+                return Ok((connection, response));
+            }
         }
-        let request = request.body(Empty::new()).map_err(|_invalid| invalid())?;
-        self.client
-            .request(request)
+        // Seldom, and large: it would be a part of what each target needs all the time.
+        let mut connection = Box::pin(self.connect(url)).await?;
+        let request = request(url, auth, timeout, connection.is_http2())?;
+        let answered = connection.send(request).await;
+        let response = answered.map_err(|error| classify(&error))?;
+        Ok((connection, response))
+    }
+
+    async fn connect(&mut self, url: &Url) -> Result<Connection, FetchError> {
+        let address = address(url)?;
+        // It is always ready.
+        let stream = tower_service::Service::call(&mut self.connector, address).await;
+        let stream = stream.map_err(|error| classify_connect(&*error))?;
+        Connection::open(stream)
             .await
             .map_err(|error| classify(&error))
     }
+
+    async fn take(&mut self, origin: &Origin) -> Option<Connection> {
+        let at = self.kept.iter().position(|kept| kept.origin == *origin)?;
+        let mut kept = self.kept.swap_remove(at);
+        let is_usable = kept.since.elapsed() < IDLE_TIMEOUT && kept.connection.is_ready().await;
+        is_usable.then_some(kept.connection)
+    }
+
+    async fn keep(&mut self, origin: Origin, mut connection: Connection) {
+        if !connection.is_ready().await {
+            return;
+        }
+        if self.kept.len() == KEPT_MAX {
+            self.kept.remove(0);
+        }
+        self.kept.push(Kept {
+            origin,
+            since: Instant::now(),
+            connection,
+        });
+    }
+}
+
+/// What a connection leads to: scheme, host and port.
+type Origin = (String, Option<String>, Option<u16>);
+
+fn origin(url: &Url) -> Origin {
+    let host = url.host_str().map(str::to_owned);
+    (url.scheme().to_owned(), host, url.port_or_known_default())
+}
+
+/// Returns the address without what is for us alone.
+fn address(url: &Url) -> Result<Uri, FetchError> {
+    let mut address = url.clone();
+    // Both fail only for addresses without a host, which are refused before.
+    address.set_username("").unwrap_or_default();
+    address.set_password(None).unwrap_or_default();
+    address.set_fragment(None);
+    let invalid = "the address is no valid HTTP address";
+    let address = address.as_str().parse();
+    address.map_err(|_invalid| FetchError::Redirect(invalid))
+}
+
+fn request(
+    url: &Url,
+    auth: Option<&HeaderValue>,
+    timeout: Duration,
+    is_http2: bool,
+) -> Result<Request<Empty<Bytes>>, FetchError> {
+    let invalid = || FetchError::Redirect("the address is no valid HTTP address");
+    let whole = address(url)?;
+    let request = if is_http2 {
+        Request::get(whole)
+    } else {
+        let path = whole.path_and_query().map_or("/", PathAndQuery::as_str);
+        // The port stands there unless it is the scheme's own.
+        let host = &url[Position::BeforeHost..Position::AfterPort];
+        Request::get(path).header(header::HOST, host)
+    };
+    let mut request = request
+        .header(header::ACCEPT, ACCEPT)
+        .header(header::ACCEPT_ENCODING, "gzip")
+        .header(header::USER_AGENT, USER_AGENT)
+        .header(
+            "X-Prometheus-Scrape-Timeout-Seconds",
+            timeout.as_secs_f64().to_string(),
+        );
+    if let Some(auth) = auth {
+        request = request.header(header::AUTHORIZATION, auth);
+    }
+    request.body(Empty::new()).map_err(|_invalid| invalid())
 }
 
 fn authorization(url: &Url) -> Option<HeaderValue> {
@@ -227,8 +349,12 @@ fn location(from: &Url, response: &Response<Incoming>) -> Result<Url, FetchError
     url.ok_or(FetchError::Redirect("the location is no HTTP address"))
 }
 
-async fn read(response: Response<Incoming>, limit: usize) -> Result<Fetched, FetchError> {
-    let (head, mut body) = response.into_parts();
+async fn read(
+    connection: &mut Connection,
+    response: Response<Incoming>,
+    limit: usize,
+) -> Result<Fetched, FetchError> {
+    let (head, body) = response.into_parts();
     let text = |name| {
         head.headers
             .get(name)
@@ -240,16 +366,17 @@ async fn read(response: Response<Incoming>, limit: usize) -> Result<Fetched, Fet
         Some(encoding) if encoding.eq_ignore_ascii_case("gzip") => true,
         Some(other) => return Err(FetchError::Encoding(format!("`{other}` was not asked for"))),
     };
-    let mut received = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| FetchError::Broken(innermost(&error)))?;
-        if let Some(data) = frame.data_ref() {
-            if received.len() + data.len() > limit {
-                return Err(FetchError::BodyTooLarge(limit));
-            }
-            received.extend_from_slice(data);
+    let length = body.size_hint().exact().unwrap_or(0).min(RESERVE_MAX);
+    let length = usize::try_from(length).unwrap_or(0).min(limit);
+    let mut received = Vec::with_capacity(length);
+    let reading = connection.read(body, |data| {
+        if data.len() > limit - received.len() {
+            return Err(FetchError::BodyTooLarge(limit));
         }
-    }
+        received.extend_from_slice(data);
+        Ok(())
+    });
+    reading.await?;
     let body = if is_gzip {
         gunzip(&received, limit)?
     } else {
@@ -277,29 +404,43 @@ fn gunzip(compressed: &[u8], limit: usize) -> Result<Vec<u8>, FetchError> {
 }
 
 /// Finds out what a failed request died of.
-fn classify(error: &hyper_util::client::legacy::Error) -> FetchError {
-    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+fn classify(error: &hyper::Error) -> FetchError {
+    known(error).unwrap_or_else(|| FetchError::Broken(innermost(error)))
+}
+
+/// Finds out why there is no connection.
+fn classify_connect(error: &(dyn Error + 'static)) -> FetchError {
+    known(error).unwrap_or_else(|| FetchError::Connect(innermost(error)))
+}
+
+impl From<hyper::Error> for FetchError {
+    fn from(error: hyper::Error) -> Self {
+        Self::Broken(innermost(&error))
+    }
+}
+
+/// Finds the causes that have a name.
+fn known(error: &(dyn Error + 'static)) -> Option<FetchError> {
+    let mut cause = Some(error);
     while let Some(error) = cause {
         if let Some(dns) = error.downcast_ref::<DnsError>() {
-            return FetchError::Dns(dns.0.to_string());
+            return Some(FetchError::Dns(dns.0.to_string()));
         }
         if let Some(io) = error.downcast_ref::<io::Error>() {
             if let Some(tls) = tls_error(io) {
-                return FetchError::Tls(tls.to_string());
+                return Some(FetchError::Tls(tls.to_string()));
             }
             match io.kind() {
-                io::ErrorKind::ConnectionRefused => return FetchError::Refused,
-                io::ErrorKind::TimedOut => return FetchError::Connect("timed out".to_owned()),
+                io::ErrorKind::ConnectionRefused => return Some(FetchError::Refused),
+                io::ErrorKind::TimedOut => {
+                    return Some(FetchError::Connect("timed out".to_owned()));
+                }
                 _ => {}
             }
         }
         cause = error.source();
     }
-    if error.is_connect() {
-        FetchError::Connect(innermost(error))
-    } else {
-        FetchError::Broken(innermost(error))
-    }
+    None
 }
 
 /// Finds a TLS error, which the connector wraps as I/O errors within each other.

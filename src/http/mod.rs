@@ -5,10 +5,11 @@
 //! HTTP. A URL in a log or an error is always passed through [`redact`].
 
 mod client;
+mod connection;
 mod fetch;
 
 pub use client::{Answer, Client, ClientError};
-pub use fetch::{FetchError, Fetched, Fetcher, Fetching};
+pub use fetch::{FetchError, Fetched, Fetcher, Fetching, Session};
 
 use std::time::Duration;
 

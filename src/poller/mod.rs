@@ -197,10 +197,10 @@ impl Site {
                 .collect();
             for target in targets {
                 self.metrics.target(target.labels.job());
-                let (fetcher, clock) = (self.fetcher.clone(), self.clock.clone());
+                let clock = self.clock.clone();
                 let metrics = self.scrape_metrics.clone();
                 let worker =
-                    scrape::Worker::new(target, fetcher, clock, metrics, self.shapes.clone());
+                    scrape::Worker::new(target, &self.fetcher, clock, metrics, self.shapes.clone());
                 producers.spawn(worker.run(records_tx.clone(), stop.clone()));
             }
             drop(records_tx);

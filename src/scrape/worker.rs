@@ -12,17 +12,16 @@ use super::shapes::Shapes;
 use super::{Metrics, Settings, Target, schedule};
 use crate::clock::Clock;
 use crate::exposition::{self, SyntaxError};
-use crate::http::{FetchError, Fetcher, Fetching};
+use crate::http::{FetchError, Fetcher, Fetching, Session};
 use crate::model::{Outcome, Text};
 use crate::telemetry::chain;
 use crate::tls::{self, TlsError};
 use crate::wire::{Body, Record, Scrape};
 
 /// Scrapes one target until it is told to stop.
-#[derive(Debug)]
 pub struct Worker {
     target: Target,
-    fetcher: Fetcher,
+    session: Session,
     clock: Clock,
     metrics: Metrics,
     shapes: Shapes,
@@ -65,14 +64,14 @@ impl Worker {
     /// Builds a worker; it does nothing until it is run.
     pub fn new(
         target: Target,
-        fetcher: Fetcher,
+        fetcher: &Fetcher,
         clock: Clock,
         metrics: Metrics,
         shapes: Shapes,
     ) -> Self {
         Self {
             target,
-            fetcher,
+            session: fetcher.session(),
             clock,
             metrics,
             shapes,
@@ -138,7 +137,7 @@ impl Worker {
     async fn fetch(&mut self) -> Result<Fetched, ScrapeError> {
         let begin = Instant::now();
         let fetched = self
-            .fetcher
+            .session
             .fetch(Fetching {
                 url: &self.target.url,
                 timeout: self.target.timeout,

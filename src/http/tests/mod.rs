@@ -1,5 +1,7 @@
 //! Both clients against a small server that answers as a test wants it to.
 
+mod session;
+
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -101,6 +103,7 @@ fn fetcher() -> Fetcher {
 async fn fetch(url: &Url, body_size_limit: usize) -> Result<super::Fetched, FetchError> {
     let timeout = Duration::from_secs(10);
     fetcher()
+        .session()
         .fetch(Fetching {
             url,
             timeout,
