@@ -113,16 +113,36 @@ where
     E: std::error::Error + Send + Sync + 'static,
 {
     tls::install_provider();
+    let file = options.config.as_deref().ok_or(ServiceError::NoConfig)?;
+    let loaded = Config::load(file)?;
+    loaded.config.require(role).map_err(LoadError::Problems)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads(role, &loaded.config))
         .enable_all()
         .build()
         .map_err(ServiceError::Runtime)?;
-    runtime.block_on(live(role, options, part))
+    runtime.block_on(live(role, options, loaded, part))
+}
+
+/// Returns how many threads work.
+///
+/// Each thread more than needed is woken in vain with nearly every scrape, which measured an
+/// eighth of a poller's CPU.
+fn threads(role: Role, config: &Config) -> usize {
+    /// A thread reads some 3 million samples a second: these targets with 5,000 series each at 15
+    /// seconds keep it busy for a fifth of the time.
+    const TARGETS_PER_THREAD: usize = 2000;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    match role {
+        Role::Poller => cores.min(1 + config.scrape.targets.len() / TARGETS_PER_THREAD),
+        Role::Receiver => cores,
+    }
 }
 
 async fn live<F, E>(
     role: Role,
     options: &Options,
+    loaded: Loaded,
     part: impl FnOnce(Context) -> F,
 ) -> Result<Ending, ServiceError>
 where
@@ -133,8 +153,7 @@ where
     let Loaded {
         mut config,
         warnings,
-    } = Config::load(file)?;
-    config.require(role).map_err(LoadError::Problems)?;
+    } = loaded;
     if options.debug {
         config.log.level = Level::Debug;
     }

@@ -9,10 +9,11 @@ use std::future::Future;
 use std::io::{self, Read as _};
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::uri::{PathAndQuery, Uri};
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::Empty;
@@ -52,15 +53,49 @@ const KEPT_MAX: usize = 2;
 
 type Connector = HttpsConnector<HttpConnector<Resolver>>;
 
+/// Buffers that wait for the next body; as many targets answer at once in a large site.
+const SPARE_MAX: usize = 16;
+
 /// Makes connections to targets.
 #[derive(Debug, Clone)]
 pub struct Fetcher {
     connector: Connector,
+    spare: Spare,
+}
+
+/// Buffers of bodies that were read, shared by all sessions.
+///
+/// To make room for a body anew costs about as much as to receive it.
+#[derive(Debug, Clone, Default)]
+struct Spare(Arc<Mutex<Vec<BytesMut>>>);
+
+impl Spare {
+    /// Returns an empty buffer.
+    fn take(&self) -> BytesMut {
+        self.lock().pop().unwrap_or_default()
+    }
+
+    /// Keeps a body's buffer if nobody else has the body.
+    fn put(&self, body: Bytes) {
+        let Ok(mut buffer) = body.try_into_mut() else {
+            return;
+        };
+        let mut spare = self.lock();
+        if spare.len() < SPARE_MAX && buffer.capacity() as u64 <= RESERVE_MAX {
+            buffer.clear();
+            spare.push(buffer);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<BytesMut>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Fetches from one target, whose connection is kept from one time to the next.
 pub struct Session {
     connector: Connector,
+    spare: Spare,
     kept: Vec<Kept>,
 }
 
@@ -156,13 +191,15 @@ impl Fetcher {
             .https_or_http()
             .enable_all_versions()
             .wrap_connector(tcp);
-        Self { connector }
+        let spare = Spare::default();
+        Self { connector, spare }
     }
 
     /// Begins to fetch from a target.
     pub fn session(&self) -> Session {
         Session {
             connector: self.connector.clone(),
+            spare: self.spare.clone(),
             kept: Vec::new(),
         }
     }
@@ -192,7 +229,10 @@ impl Session {
                 self.get(&url, auth.as_ref(), fetching.timeout).await?;
             let status = response.status();
             let read = match status {
-                StatusCode::OK => read(&mut connection, response, fetching.body_size_limit).await,
+                StatusCode::OK => {
+                    let (buffer, limit) = (self.spare.take(), fetching.body_size_limit);
+                    read(&mut connection, response, buffer, limit).await
+                }
                 StatusCode::MOVED_PERMANENTLY
                 | StatusCode::FOUND
                 | StatusCode::SEE_OTHER
@@ -221,6 +261,11 @@ impl Session {
             return read;
         }
         Err(FetchError::Redirect("stopped after 10 redirects"))
+    }
+
+    /// Takes back a body that was read, so that its memory serves the next.
+    pub fn recycle(&self, body: Bytes) {
+        self.spare.put(body);
     }
 
     /// Asks; a connection that was kept may have been closed meanwhile, so then once more.
@@ -352,6 +397,7 @@ fn location(from: &Url, response: &Response<Incoming>) -> Result<Url, FetchError
 async fn read(
     connection: &mut Connection,
     response: Response<Incoming>,
+    mut received: BytesMut,
     limit: usize,
 ) -> Result<Fetched, FetchError> {
     let (head, body) = response.into_parts();
@@ -368,7 +414,7 @@ async fn read(
     };
     let length = body.size_hint().exact().unwrap_or(0).min(RESERVE_MAX);
     let length = usize::try_from(length).unwrap_or(0).min(limit);
-    let mut received = Vec::with_capacity(length);
+    received.reserve(length);
     let reading = connection.read(body, |data| {
         if data.len() > limit - received.len() {
             return Err(FetchError::BodyTooLarge(limit));
@@ -378,14 +424,11 @@ async fn read(
     });
     reading.await?;
     let body = if is_gzip {
-        gunzip(&received, limit)?
+        gunzip(&received, limit)?.into()
     } else {
-        received
+        received.freeze()
     };
-    Ok(Fetched {
-        body: body.into(),
-        content_type,
-    })
+    Ok(Fetched { body, content_type })
 }
 
 fn gunzip(compressed: &[u8], limit: usize) -> Result<Vec<u8>, FetchError> {

@@ -75,10 +75,10 @@ impl Reading {
     pub(super) fn read(
         &mut self,
         target: &Arc<Labels>,
-        text: Text,
+        text: &Text,
         shapes: &Shapes,
     ) -> Result<Exposition, SyntaxError> {
-        let cause = match self.columns(target, &text, shapes) {
+        let cause = match self.columns(target, text, shapes) {
             Ok((columns, matched)) => {
                 self.text = None;
                 return Ok(Exposition {
@@ -97,7 +97,7 @@ impl Reading {
             _ => Some((cause, TEXT_SCRAPES)),
         };
         Ok(Exposition {
-            body: Body::Text(text),
+            body: Body::Text(text.clone()),
             samples: summary.samples,
             cause: Some(cause),
         })
@@ -186,7 +186,7 @@ mod tests {
         fn try_read(&mut self, body: &str, format: Format) -> Result<Exposition, SyntaxError> {
             let text = body.to_owned().into();
             let text = Text { text, format };
-            self.reading.read(&self.target, text, &self.shapes)
+            self.reading.read(&self.target, &text, &self.shapes)
         }
 
         #[track_caller]

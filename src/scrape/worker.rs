@@ -151,9 +151,10 @@ impl Worker {
             text: fetched.body,
             format,
         };
-        let labels = &self.target.labels;
+        let read = self.reading.read(&self.target.labels, &text, &self.shapes);
+        self.session.recycle(text.text);
         Ok(Fetched {
-            exposition: self.reading.read(labels, text, &self.shapes)?,
+            exposition: read?,
             bytes,
             duration,
         })

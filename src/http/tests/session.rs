@@ -161,6 +161,22 @@ async fn an_answer_that_is_given_up_harms_no_later_one() {
 }
 
 #[tokio::test]
+async fn the_memory_of_a_body_serves_the_next_one_but_while_it_is_in_use() {
+    let server = Counting::start(Manner::Keeps, SHORT).await;
+    let fetcher = fetcher();
+    let (mut one, mut other) = (fetcher.session(), fetcher.session());
+    let first = fetch_with(&mut one, &server.url).await.unwrap();
+    let (place, in_use) = (first.as_ptr(), first.clone());
+    one.recycle(first);
+    let second = fetch_with(&mut other, &server.url).await.unwrap();
+    assert_ne!(second.as_ptr(), place);
+    drop(second);
+    other.recycle(in_use);
+    let third = fetch_with(&mut other, &server.url).await.unwrap();
+    assert_eq!((third.as_ptr(), &*third), (place, &b"up 1\n"[..]));
+}
+
+#[tokio::test]
 async fn both_ends_of_a_redirect_are_kept() {
     let target = Counting::start(Manner::Keeps, SHORT).await;
     let head = format!(
