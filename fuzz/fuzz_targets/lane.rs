@@ -19,7 +19,7 @@ const FRAMES_MAX: usize = 24;
 
 fn said(frame: &LaneFrame) -> Vec<(u32, i64, Vec<Option<u64>>)> {
     let columns = frame.entries.iter().filter_map(|entry| match entry {
-        Entry::Record(_) => None,
+        Entry::Record(_) | Entry::Part(_) => None,
         Entry::Columns(scrape) => Some(scrape),
     });
     columns

@@ -165,7 +165,7 @@ fuzz_target!(|bytes: &[u8]| {
         }
         let read = decoder.decode(&payload, &shapes).expect("it was encoded");
         let read = read.entries.iter().map(|entry| match entry {
-            Entry::Record(record) => panic!("{record:?}"),
+            Entry::Record(_) | Entry::Part(_) => panic!("{entry:?}"),
             Entry::Columns(scrape) => (
                 scrape.target,
                 scrape.time_ms,

@@ -10,7 +10,7 @@ use libfuzzer_sys::fuzz_target;
 use tempfile::TempDir;
 
 use prometheus_streams::clock::Clock;
-use prometheus_streams::spool::{Entry, Fsync, Settings, Spool};
+use prometheus_streams::spool::{Entry, Fsync, Kind, Settings, Spool};
 use prometheus_streams_fuzz::Input;
 
 const NOW_MS: i64 = 1_700_000_000_000;
@@ -30,6 +30,10 @@ fn records(first: u64, mut input: Input<'_>) -> Vec<u8> {
         fields.extend_from_slice(&u32::from(kind & 3).to_le_bytes());
         fields.extend_from_slice(&1_u64.to_le_bytes());
         fields.extend_from_slice(&sequence.to_le_bytes());
+        // Kinds of messages, and one that there is not; most have no part.
+        fields.push(payload.first().map_or(1, |first| first & 3));
+        let part = u32::from(kind & 32 != 0);
+        fields.extend_from_slice(&part.to_le_bytes());
         // Sums of hostile counts must not overflow.
         let scrapes = if kind & 4 == 0 { 7 } else { u64::MAX };
         fields.extend_from_slice(&scrapes.to_le_bytes());
@@ -61,7 +65,7 @@ fn fill(folder: &Path, input: &mut Input<'_>) {
         if kind & 2 != 0 {
             cursor.extend_from_slice(&crc32fast::hash(&cursor).to_le_bytes());
         }
-        fs::write(folder.join("cursor.v1"), cursor).expect("the folder is there");
+        fs::write(folder.join("cursor.v2"), cursor).expect("the folder is there");
     }
     for _ in 0..(kind >> 2) & 3 {
         let name = input.byte();
@@ -76,7 +80,7 @@ fn fill(folder: &Path, input: &mut Input<'_>) {
         } else {
             records(first, Input::new(part))
         };
-        fs::write(folder.join(format!("{first:016x}.v1")), content).expect("the folder is there");
+        fs::write(folder.join(format!("{first:016x}.v2")), content).expect("the folder is there");
     }
 }
 
@@ -96,13 +100,14 @@ fuzz_target!(|bytes: &[u8]| {
         Ok(opened) => opened,
         Err(error) => return assert!(!error.to_string().is_empty()),
     };
-    // A record is at least 52 bytes.
-    let limit = 1 + bytes.len() / 52 + bytes.len() / 3;
+    // A record is at least 57 bytes.
+    let limit = 1 + bytes.len() / 57 + bytes.len() / 3;
     let mut positions = Vec::new();
     let own = Entry {
         lane: 3,
         epoch: 9,
         number: 1,
+        kind: Kind::Key,
         scrapes: 1,
         closed_ms: NOW_MS,
         payload: Bytes::from_static(b"the last"),
