@@ -16,6 +16,10 @@ const SHIFT: usize = 3;
 /// Scrapes that are measured: five minutes at 15 s.
 pub(crate) const GROUP: usize = 20;
 
+/// Scrapes until a shape is announced again: the poller's 394 seconds, where the stream keeps
+/// messages for ten minutes.
+pub(crate) const REPEAT: usize = 26;
+
 /// Scrapes before those that are measured, so that caches are filled and shapes have settled:
 /// the pages of the recording that are not measured, earlier and later ones. Nothing is coded
 /// against their values, since what is measured begins with a key frame.

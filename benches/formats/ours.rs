@@ -11,7 +11,7 @@ use prometheus_streams::wire::{
     ShapeStore, ShapeWriter, match_body,
 };
 
-use crate::fleet::{Fleet, GROUP, Scrape};
+use crate::fleet::{Fleet, GROUP, REPEAT, Scrape};
 use crate::measure::{Cost, Format, timed};
 use crate::peers::request;
 use crate::proto::{LabelSet, SAMPLE_LEN, WriteRequest, put_head, put_labels, sample_at};
@@ -245,7 +245,7 @@ fn send(role: Role, fleet: &Fleet) -> (f64, Sender, Vec<Message>, Vec<Message>) 
     (encode, sender, warm, counted)
 }
 
-/// What announcing shapes takes: once for each target in a group, the first of a kind as a whole.
+/// What announcing shapes takes: once for each target in a while, the first of a kind as a whole.
 pub(crate) struct Announced {
     /// Bytes for one target.
     pub(crate) bytes: f64,
@@ -284,7 +284,7 @@ impl Format for Ours {
             Role::Leaf => "chain-free",
             Role::Key | Role::Link => "chained",
         };
-        format!("**ours, {chain}**, shapes every 5 min; to a request")
+        format!("**ours, {chain}**, shapes every 6.5 min; to a request")
     }
 
     fn run(&mut self, fleet: &Fleet) -> Cost {
@@ -310,7 +310,7 @@ impl Format for Ours {
             .sum();
         let targets = fleet.targets.len() as f64;
         Cost {
-            bytes: bytes as f64 + announced.bytes * targets,
+            bytes: bytes as f64 + announced.bytes * targets * GROUP as f64 / REPEAT as f64,
             encode,
             decode,
         }
@@ -337,7 +337,7 @@ pub(crate) fn stages(fleet: &Fleet) -> [f64; 5] {
         per_sample(matching),
         per_sample(encode - matching - sender.changing),
         per_sample(sender.changing),
-        per_sample(announced.encode * fleet.targets.len() as f64),
+        per_sample(announced.encode * fleet.targets.len() as f64 * GROUP as f64 / REPEAT as f64),
         sender.changes as f64,
     ]
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use prometheus_streams::bus::{Kind, LaneId, Subject};
 use prometheus_streams::wire::{Role, ShapeWriter};
 
-use crate::fleet::{Fleet, GROUP, Scrape, TARGETS, WARM, target};
+use crate::fleet::{Fleet, GROUP, REPEAT, Scrape, TARGETS, WARM, target};
 use crate::ours::{Message, Sender};
 use crate::pages::Page;
 
@@ -71,7 +71,7 @@ impl Bytes {
 fn announce(sender: &Sender, kinds: &[usize], tick: usize, bytes: &mut Bytes) {
     let shapes = sender.shapes(0..kinds.len());
     let mut writer = ShapeWriter::new();
-    for at in (tick..kinds.len()).step_by(GROUP) {
+    for at in (tick..kinds.len()).step_by(REPEAT) {
         match kinds.iter().position(|kind| *kind == kinds[at]) {
             Some(first) if first != at => drop(writer.patch(&shapes[at], &shapes[first])),
             _ => writer.whole(&shapes[at]),

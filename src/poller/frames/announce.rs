@@ -192,7 +192,7 @@ impl Announcer {
         if now >= self.next_round {
             self.next_round = now + period(max_age);
             self.begin_round(in_use());
-            let seconds = (half(max_age) / SPREAD_SHARE).as_secs().max(1);
+            let seconds = (due(max_age) / SPREAD_SHARE).as_secs().max(1);
             let looks = usize::try_from(seconds).unwrap_or(usize::MAX);
             self.slice = self.pending.len().div_ceil(looks);
         }
@@ -236,14 +236,15 @@ fn wanted(shape: Arc<Shape>) -> Wanted {
     }
 }
 
-/// Each shape is in the stream again before half of what the stream keeps is over.
-fn half(max_age: Duration) -> Duration {
-    (max_age / 2).clamp(REPEAT_MIN, REPEAT_MAX)
+/// Each shape is in the stream again before three quarters of what the stream keeps are over; a
+/// quarter is left for a poller that cannot publish for a while.
+fn due(max_age: Duration) -> Duration {
+    (max_age / 4 * 3).clamp(REPEAT_MIN, REPEAT_MAX)
 }
 
 /// From one round to the next: the last of a round may be the first of the one before.
 fn period(max_age: Duration) -> Duration {
-    half(max_age) / SPREAD_SHARE * (SPREAD_SHARE - 1)
+    due(max_age) / SPREAD_SHARE * (SPREAD_SHARE - 1)
 }
 
 /// Messages that are filled one after the other.

@@ -346,7 +346,7 @@ async fn all_shapes_in_use_are_in_the_stream_at_any_moment() {
     }
     let rounds = bytes.len();
     assert!(
-        (3000 / 300 * 20..3000 / 262 * 40).contains(&rounds),
+        (3000 * 20 / 450..3000 * 40 / 393).contains(&rounds),
         "{rounds} messages"
     );
 }
