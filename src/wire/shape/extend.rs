@@ -171,7 +171,8 @@ fn splices<'a>(old: &Page, news: &News<'a>) -> Option<Vec<Splice<'a>>> {
 struct Subjects<'a>(Vec<(&'a str, Option<(usize, usize)>)>);
 
 impl<'a> Subjects<'a> {
-    /// Looks for old comments of what new ones are about; `None` if there are two of one.
+    /// Looks for old comments of what new ones are about; `None` if there are two of one, or one
+    /// behind all series: it would have to move.
     fn of(old: &Page, news: &News<'a>) -> Option<Self> {
         let of_series = news.series.iter().flat_map(|series| &series.comments);
         let of_known = news.comments.iter().flat_map(|(_, comments)| comments);
@@ -187,13 +188,15 @@ impl<'a> Subjects<'a> {
             return Some(found);
         }
         let start = old.text().as_ptr().addr();
+        let tail = old.text().len() - old.tail().len();
         let leads = (0..old.len()).map(|at| old.lead(at));
         for lead in leads.chain([old.tail()]).filter(|lead| !lead.is_empty()) {
             for line in lead.split_inclusive('\n') {
                 let Some(about) = subject(line) else { continue };
                 if let Some((_, place)) = found.0.iter_mut().find(|(known, _)| *known == about) {
                     let at = line.as_ptr().addr() - start;
-                    if place.replace((at, line.len())).is_some() {
+                    let is_in_tail = at >= tail;
+                    if is_in_tail || place.replace((at, line.len())).is_some() {
                         return None;
                     }
                 }
