@@ -7,8 +7,8 @@ use std::time::Duration;
 use prometheus_streams::exposition::{Entry as Line, Parser};
 use prometheus_streams::model::{Format as Text, Labels};
 use prometheus_streams::wire::{
-    Column, ColumnScrape, Entry, LaneDecoder, LaneEncoder, Misfit, Role, Shape, ShapeId,
-    ShapeStore, ShapeWriter, match_body,
+    Column, ColumnScrape, Entry, LaneDecoder, LaneEncoder, Misfit, Role, Shape, ShapeEntry,
+    ShapeId, ShapeStore, ShapeWriter, match_body,
 };
 
 use crate::fleet::{Fleet, GROUP, REPEAT, Scrape};
@@ -135,17 +135,44 @@ struct Blocks {
 }
 
 impl Blocks {
-    fn new(shape: &Shape) -> Self {
+    /// Encodes the series of a shape; those that the target's last one has too are copied.
+    fn new(shape: &Shape, last: Option<(&Shape, &Self)>) -> Self {
+        let last = last.filter(|(last, _)| last.target() == shape.target());
+        let mut blocks = Self {
+            heads: Vec::with_capacity(last.map_or(0, |(_, last)| last.heads.len())),
+            ends: Vec::with_capacity(shape.page().len()),
+        };
+        let Some((last, known)) = last else {
+            let keys: Vec<_> = shape.page().keys().collect();
+            blocks.encode(shape, &keys);
+            return blocks;
+        };
+        let keys: Vec<_> = last.page().keys().collect();
+        let mut expected = 0;
+        for key in shape.page().keys() {
+            let mut near = keys.iter().skip(expected).take(64);
+            match near.position(|known| *known == key) {
+                Some(ahead) => {
+                    let at = expected + ahead;
+                    let start = at.checked_sub(1).map_or(0, |above| known.ends[above]);
+                    let head = &known.heads[start as usize..known.ends[at] as usize];
+                    blocks.heads.extend_from_slice(head);
+                    blocks.ends.push(blocks.heads.len() as u32);
+                    expected = at + 1;
+                }
+                None => blocks.encode(shape, &[key]),
+            }
+        }
+        blocks
+    }
+
+    fn encode(&mut self, shape: &Shape, keys: &[&str]) {
         let mut text = Vec::new();
         // Every series has a line in it, also those that the template lacks.
-        for key in shape.page().keys() {
+        for key in keys {
             text.extend_from_slice(key.as_bytes());
             text.extend_from_slice(b" 0\n");
         }
-        let mut blocks = Self {
-            heads: Vec::new(),
-            ends: Vec::new(),
-        };
         let mut encoded = Vec::new();
         let mut parser = Parser::new(&text, Text::Text);
         while let Some(line) = parser.next() {
@@ -164,10 +191,9 @@ impl Blocks {
             let labels: LabelSet = labels.into();
             encoded.clear();
             put_labels(&mut encoded, &labels);
-            put_head(&mut blocks.heads, &encoded);
-            blocks.ends.push(blocks.heads.len() as u32);
+            put_head(&mut self.heads, &encoded);
+            self.ends.push(self.heads.len() as u32);
         }
-        blocks
     }
 
     /// Writes a request of all series that have a value.
@@ -206,9 +232,15 @@ impl Receiver {
         let payload = match message {
             Message::Frame(payload) => payload,
             Message::Shapes(payload) => {
-                for id in self.store.read(payload).unwrap() {
-                    let shape = self.store.get(id).unwrap();
-                    self.blocks.entry(id).or_insert_with(|| Blocks::new(shape));
+                self.store.read(payload).unwrap();
+                for ShapeEntry { id, base } in ShapeEntry::list(payload).unwrap() {
+                    if self.blocks.contains_key(&id) {
+                        continue;
+                    }
+                    let last = base
+                        .and_then(|base| Some((&**self.store.get(base)?, self.blocks.get(&base)?)));
+                    let blocks = Blocks::new(self.store.get(id).unwrap(), last);
+                    self.blocks.insert(id, blocks);
                 }
                 return;
             }

@@ -52,29 +52,58 @@ pub struct Matched {
 ///
 /// After a [`Misfit`] the column holds nothing of use.
 pub fn match_body(page: &Page, body: &[u8], column: &mut Column) -> Result<Matched, Misfit> {
-    column.clear(page.len(), page.has_times());
-    let mut walk = Walk {
-        page,
-        rest: body,
-        column,
-        expected: 0,
-        has_compared: false,
-        matched: Matched::default(),
-        changes: Changes::default(),
-        has_ended: false,
-    };
-    while !walk.rest.is_empty() {
-        if walk.has_ended || !walk.expected_line()? {
-            walk.other_line()?;
-        }
+    let mut walk = Walk::new(page, body, column, None);
+    walk.run()?;
+    if walk.changes != Changes::default() {
+        return Err(Misfit::Changed(walk.changes));
     }
-    walk.finish()
+    Ok(walk.matched)
 }
 
-struct Walk<'a> {
+/// What a body has that its page does not, in the order of the body.
+#[derive(Debug, Default)]
+pub(super) struct News<'b> {
+    /// Series that are new.
+    pub(super) series: Vec<NewSeries<'b>>,
+    /// New comments, by the known series that they stand before.
+    pub(super) comments: Vec<(usize, Vec<&'b str>)>,
+    /// New comments behind all series.
+    pub(super) tail: Vec<&'b str>,
+    /// Known series that have explicit timestamps now, or have none any more.
+    pub(super) times: Vec<usize>,
+    /// New comments whose series has not come yet.
+    pending: Vec<&'b str>,
+}
+
+/// A series that a page lacks.
+#[derive(Debug)]
+pub(super) struct NewSeries<'b> {
+    /// The known series that stands before it.
+    pub(super) behind: Option<usize>,
+    /// The new comments before it.
+    pub(super) comments: Vec<&'b str>,
+    /// What is probably its name and labels: nobody has parsed them.
+    pub(super) key: &'b str,
+    pub(super) value: Value,
+    pub(super) has_time: bool,
+}
+
+/// Collects what of a body is not in its page; the number is that of known series that it has.
+pub(super) fn find_news<'b>(page: &'b Page, body: &'b [u8]) -> Result<(News<'b>, usize), Misfit> {
+    let (mut news, mut column) = (News::default(), Column::default());
+    let mut walk = Walk::new(page, body, &mut column, Some(&mut news));
+    walk.run()?;
+    let known = walk.matched.samples + walk.changes.times;
+    news.tail = std::mem::take(&mut news.pending);
+    Ok((news, known))
+}
+
+struct Walk<'a, 'w> {
     page: &'a Page,
     rest: &'a [u8],
-    column: &'a mut Column,
+    column: &'w mut Column,
+    /// Where to put what is new; without, it is only counted.
+    news: Option<&'w mut News<'a>>,
     /// The series whose line should come.
     expected: usize,
     /// Whether its lines were compared already: once, so that comments that repeat do not make
@@ -86,7 +115,36 @@ struct Walk<'a> {
     has_ended: bool,
 }
 
-impl<'a> Walk<'a> {
+impl<'a, 'w> Walk<'a, 'w> {
+    fn new(
+        page: &'a Page,
+        body: &'a [u8],
+        column: &'w mut Column,
+        news: Option<&'w mut News<'a>>,
+    ) -> Self {
+        column.clear(page.len(), page.has_times());
+        Self {
+            page,
+            rest: body,
+            column,
+            news,
+            expected: 0,
+            has_compared: false,
+            matched: Matched::default(),
+            changes: Changes::default(),
+            has_ended: false,
+        }
+    }
+
+    fn run(&mut self) -> Result<(), Misfit> {
+        while !self.rest.is_empty() {
+            if self.has_ended || !self.expected_line()? {
+                self.other_line()?;
+            }
+        }
+        self.finish()
+    }
+
     /// Reads the lines of the next series if they are what comes.
     #[inline]
     fn expected_line(&mut self) -> Result<bool, Misfit> {
@@ -125,6 +183,9 @@ impl<'a> Walk<'a> {
             _ => return Err(Misfit::Repeated),
         }
         self.column.set(series, value);
+        if let Some(news) = &mut self.news {
+            news.stand_before(series);
+        }
         self.expected = series + 1;
         self.has_compared = false;
         self.matched.samples += 1;
@@ -158,7 +219,12 @@ impl<'a> Walk<'a> {
             None if is_openmetrics => Err(Misfit::Unreadable),
             None => Ok(()),
             Some(b'#') => {
-                self.changes.comments += usize::from(!self.page.has_comment(line));
+                if !self.page.has_comment(line) {
+                    self.changes.comments += 1;
+                    if let Some(news) = &mut self.news {
+                        news.pending.push(text(line)?);
+                    }
+                }
                 Ok(())
             }
             Some(_) => self.series(line),
@@ -177,17 +243,37 @@ impl<'a> Walk<'a> {
             self.matched.moved += 1;
             self.page.find(key)
         };
-        let Some(found) = found else {
+        if found.is_none() {
             self.changes.series += 1;
-            return Ok(());
-        };
+            if self.news.is_none() {
+                return Ok(());
+            }
+        }
         let rest = self.blank(rest)?;
         let (value, length) = number::read(rest).ok_or(Misfit::Unreadable)?;
         let rest = rest.get(length..).unwrap_or_default();
         let (rest, exemplar) = split_exemplar(self.page.format(), rest)?;
         let time = self.time(rest)?;
+        let Some(found) = found else {
+            let behind = self.expected.checked_sub(1);
+            if let Some(news) = &mut self.news {
+                news.series.push(NewSeries {
+                    behind,
+                    comments: std::mem::take(&mut news.pending),
+                    key: text(key)?,
+                    value,
+                    has_time: time.is_some(),
+                });
+            }
+            return Ok(());
+        };
         if time.is_some() != self.page.has_time(found) {
             self.changes.times += 1;
+            if let Some(news) = &mut self.news {
+                news.stand_before(found);
+                news.times.push(found);
+                (self.expected, self.has_compared) = (found + 1, false);
+            }
             return Ok(());
         }
         self.put(found, value)?;
@@ -249,19 +335,33 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn finish(self) -> Result<Matched, Misfit> {
+    fn finish(&mut self) -> Result<(), Misfit> {
         // Lines may have moved.
         self.column
             .exemplars
             .sort_unstable_by_key(|exemplar| exemplar.series);
-        if self.changes != Changes::default() {
-            return Err(Misfit::Changed(self.changes));
-        }
-        if self.page.format() == Format::OpenMetrics && !self.has_ended {
+        // A body with lines of another shape is judged when that one is made.
+        let is_judged_later = self.changes != Changes::default() && self.news.is_none();
+        if self.page.format() == Format::OpenMetrics && !self.has_ended && !is_judged_later {
             return Err(Misfit::Unreadable);
         }
-        Ok(self.matched)
+        Ok(())
     }
+}
+
+impl News<'_> {
+    /// Gives the comments that wait to a known series.
+    #[inline]
+    fn stand_before(&mut self, series: usize) {
+        if !self.pending.is_empty() {
+            let comments = std::mem::take(&mut self.pending);
+            self.comments.push((series, comments));
+        }
+    }
+}
+
+fn text(line: &[u8]) -> Result<&str, Misfit> {
+    std::str::from_utf8(line).map_err(|_invalid| Misfit::Unreadable)
 }
 
 /// Parts an exemplar, which only `OpenMetrics` has, from the rest of a sample's line.

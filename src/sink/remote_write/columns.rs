@@ -14,7 +14,8 @@ use std::sync::Arc;
 use super::proto::{self, UsualTime};
 use super::series::{SeriesHasher, SeriesSet, TooLarge};
 use crate::exposition::{Entry, NORMAL_NAN, Parser};
-use crate::wire::{Column, Columns, Page, Value};
+use crate::model::Format;
+use crate::wire::{Column, Page};
 
 /// The encoded series of one target's page.
 #[derive(Debug)]
@@ -30,44 +31,90 @@ pub(super) struct ShapeSeries {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Presence(Arc<[u64]>);
 
+/// The labels of a series, and whether it gets a stale marker when it is gone.
+type Tracked<'s> = (&'s [u8], bool);
+
 impl ShapeSeries {
     /// Encodes the series of a page, each only once; `put_labels` appends a series' labels.
     ///
-    /// `None` where two series have the same labels once those of the target are added, so that it
-    /// depends on the values which of them counts, and where the labels are too large.
+    /// Those that the target's last page has too are copied from `before`. `None` where two series
+    /// have the same labels once those of the target are added, so that it depends on the values
+    /// which of them counts, and where the labels are too large.
     pub(super) fn build(
-        columns: &Columns,
+        page: &Arc<Page>,
+        before: Option<&Self>,
         hasher: &SeriesHasher,
-        mut put_labels: impl FnMut(&mut Vec<u8>, &crate::exposition::Sample<'_, '_>),
+        put_labels: impl FnMut(&mut Vec<u8>, &crate::exposition::Sample<'_, '_>),
     ) -> Option<Self> {
-        let page = columns.shape.page();
-        let mut zeros = Column::default();
-        zeros.clear(page.len(), page.has_times());
-        for at in 0..page.len() {
-            zeros.set(at, Value::new(0.0));
-        }
-        let mut text = Vec::new();
-        columns.shape.write_text(&zeros, &mut text);
-        let (mut heads, mut ends) = (Vec::new(), Vec::with_capacity(page.len()));
-        let (mut labels, mut seen) = (Vec::new(), HashSet::with_capacity(page.len()));
-        let mut parser = Parser::new(&text, page.format());
-        while let Some(entry) = parser.next() {
-            let Entry::Sample(sample) = entry.ok()? else {
-                continue;
-            };
-            labels.clear();
-            put_labels(&mut labels, &sample);
-            if !seen.insert(hasher.hash(&labels)) {
-                return None;
+        let before = before.filter(|before| before.page.format() == page.format());
+        let origins = match before {
+            Some(before) => {
+                let known: Vec<&str> = before.page.keys().collect();
+                origins(&known, page.keys())
             }
-            proto::put_head(&mut heads, &labels);
+            None => vec![None; page.len()],
+        };
+        let known: Vec<&[u8]> = before.iter().flat_map(|before| before.heads()).collect();
+        let new = encode(page, &origins, put_labels)?;
+        let mut new = new.iter();
+        let mut heads = Vec::with_capacity(before.map_or(0, |before| before.heads.len()));
+        let mut ends = Vec::with_capacity(page.len());
+        for origin in &origins {
+            match origin {
+                Some(at) => heads.extend_from_slice(known.get(*at)?),
+                None => proto::put_head(&mut heads, new.next()?),
+            }
             ends.push(u32::try_from(heads.len()).ok()?);
         }
-        (ends.len() == page.len()).then(|| Self {
+        let series = Self {
             page: Arc::clone(page),
             heads: heads.into(),
             ends: ends.into(),
-        })
+        };
+        series.are_distinct(&origins, hasher).then_some(series)
+    }
+
+    /// Tells whether no two series have the same labels; those with an origin have not among
+    /// themselves.
+    fn are_distinct(&self, origins: &[Option<usize>], hasher: &SeriesHasher) -> bool {
+        let heads: Vec<&[u8]> = self.heads().collect();
+        let new = || heads.iter().zip(origins).filter(|(_, at)| at.is_none());
+        if new().count() <= COMPARED_MAX {
+            let stands_once = |new: &[u8]| heads.iter().filter(|head| **head == new).count() == 1;
+            return new().all(|(head, _)| stands_once(head));
+        }
+        let mut seen = HashSet::with_capacity(heads.len());
+        heads.iter().all(|head| seen.insert(hasher.hash(head)))
+    }
+
+    /// Returns the labels of a scrape's series that may not be in the next one, with whether they
+    /// get a stale marker when they are gone, and of those of the next one that may not be in it.
+    ///
+    /// Left out are series that are in both.
+    pub(super) fn unlike<'s>(
+        &'s self,
+        presence: &Presence,
+        (next, then): (&'s Self, &Presence),
+    ) -> (Vec<Tracked<'s>>, Vec<&'s [u8]>) {
+        let heads: Vec<&[u8]> = self.heads().collect();
+        let origins = origins(&heads, next.heads());
+        let mut is_gone: Vec<bool> = (0..heads.len()).map(|at| presence.has(at)).collect();
+        let mut new = Vec::new();
+        for ((at, head), origin) in next.heads().enumerate().zip(origins) {
+            if !then.has(at) {
+                continue;
+            }
+            match origin.and_then(|origin| is_gone.get_mut(origin)) {
+                Some(is_gone) if *is_gone => *is_gone = false,
+                _ => new.push(proto::labels_of_head(head)),
+            }
+        }
+        let gone = heads.iter().enumerate().zip(is_gone);
+        let gone = gone.filter(|(_, is_gone)| *is_gone);
+        let gone = gone
+            .map(|((at, head), _)| (proto::labels_of_head(head), !self.page.has_time(at)))
+            .collect();
+        (gone, new)
     }
 
     /// Tells whether these are the series of a page.
@@ -89,7 +136,7 @@ impl ShapeSeries {
     pub(super) fn labels<'s>(
         &'s self,
         presence: &'s Presence,
-    ) -> impl Iterator<Item = (&'s [u8], bool)> {
+    ) -> impl Iterator<Item = Tracked<'s>> {
         let heads = self.heads().enumerate();
         let present = heads.filter(|(at, _)| presence.has(*at));
         present.map(|(at, head)| (proto::labels_of_head(head), !self.page.has_time(at)))
@@ -182,6 +229,59 @@ impl Presence {
         Self(words.map(|(word, other)| word & !other).collect())
     }
 }
+
+/// Finds items of one list in another at ascending places.
+///
+/// What moved further than it is looked for is not found.
+fn origins<'i, T: PartialEq + ?Sized + 'i>(
+    known: &[&T],
+    items: impl Iterator<Item = &'i T>,
+) -> Vec<Option<usize>> {
+    let mut expected = 0;
+    let find = |item: &T| {
+        let near = known.iter().skip(expected).take(LOOKAHEAD);
+        let found = expected + near.into_iter().position(|known| *known == item)?;
+        expected = found + 1;
+        Some(found)
+    };
+    items.map(find).collect()
+}
+
+/// Encodes the labels of the series of a page that have no origin.
+fn encode(
+    page: &Page,
+    origins: &[Option<usize>],
+    mut put_labels: impl FnMut(&mut Vec<u8>, &crate::exposition::Sample<'_, '_>),
+) -> Option<Vec<Vec<u8>>> {
+    let keys = page.keys().zip(origins);
+    let keys = keys.filter(|(_, origin)| origin.is_none());
+    let mut text = Vec::new();
+    for (key, _) in keys {
+        text.extend_from_slice(key.as_bytes());
+        text.extend_from_slice(b" 0\n");
+    }
+    if page.format() == Format::OpenMetrics {
+        text.extend_from_slice(b"# EOF\n");
+    }
+    let mut parser = Parser::new(&text, page.format());
+    let mut encoded = Vec::new();
+    while let Some(entry) = parser.next() {
+        if let Entry::Sample(sample) = entry.ok()? {
+            let mut labels = Vec::new();
+            put_labels(&mut labels, &sample);
+            encoded.push(labels);
+        }
+    }
+    Some(encoded)
+}
+
+/// How far a series is searched for that is not next: what is not found is encoded anew, which is
+/// slower but the same.
+const LOOKAHEAD: usize = 64;
+
+/// Of more new series than this the labels are hashed with all others; of fewer, comparing them is
+/// faster.
+const COMPARED_MAX: usize = 32;
 
 /// Bits in a word.
 const WORD: usize = u64::BITS as usize;

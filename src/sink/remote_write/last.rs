@@ -33,6 +33,14 @@ impl Last {
         }
     }
 
+    /// Returns the encoded series of the last scrape's page.
+    pub(super) fn encoded(&self) -> Option<&ShapeSeries> {
+        match self {
+            Self::Columns(series, _) => Some(series),
+            Self::Text(_) | Self::Colliding(..) => None,
+        }
+    }
+
     /// Tells whether a page is known to go the way of a text.
     pub(super) fn collides(&self, page: &Arc<Page>) -> bool {
         matches!(self, Self::Colliding(_, known) if Arc::ptr_eq(known, page))
@@ -73,7 +81,11 @@ impl Last {
                     .for_each_tracked(on_stale);
                 presence.count_without(before)
             }
-            _ => {
+            Self::Columns(last, before) => {
+                let (gone, new) = last.unlike(before, (series, presence));
+                scratch.compare(hasher, &gone, new.into_iter(), &mut on_stale)
+            }
+            Self::Text(_) | Self::Colliding(..) => {
                 let now = series.labels(presence).map(|(labels, _)| labels);
                 scratch.compare(hasher, &self.labels(), now, &mut on_stale)
             }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::kin::is_good;
 use super::page::{Find, relation};
 use super::{Page, SERIES_MAX, Shape, TEXT_MAX};
 use crate::exposition::{Entry, Parser};
@@ -57,7 +58,7 @@ struct Draft<'a> {
 
 /// Part of a page's series that may be absent from a body before they are left out of the next
 /// shape: a quarter.
-const ABSENT_SHARE: usize = 4;
+pub(super) const ABSENT_SHARE: usize = 4;
 
 impl Shape {
     /// Builds the shape of a body that no shape is known for.
@@ -78,6 +79,14 @@ impl Shape {
     /// Series that are absent stay, as they come and go in many targets, unless they are a large
     /// part; values of the template stay too, so that the new shape is a small patch.
     pub fn extend(&self, body: &[u8]) -> Result<Self, Misfit> {
+        match self.extend_by_lines(body) {
+            Some(shape) => Ok(shape),
+            None => self.extend_by_parsing(body),
+        }
+    }
+
+    /// Does so for any body.
+    pub(super) fn extend_by_parsing(&self, body: &[u8]) -> Result<Self, Misfit> {
         let format = self.page.format();
         let draft = Draft::read(body, format)?;
         let present = draft.lines.iter();
@@ -223,11 +232,14 @@ impl<'a> Draft<'a> {
         }
         text.push_str(&self.tail);
         let page = Page::new(format, text.into(), flags.into()).ok_or(Misfit::TooLarge)?;
-        if page.is_distinct() {
-            Ok(page)
-        } else {
-            Err(Misfit::Repeated)
+        if !page.is_distinct() {
+            return Err(Misfit::Repeated);
         }
+        // Such as one with metadata over several lines: readers would refuse it.
+        if !is_good(&page, None) {
+            return Err(Misfit::Unreadable);
+        }
+        Ok(page)
     }
 }
 
@@ -251,7 +263,7 @@ fn unknown_comments<'c>(page: &Page, lead: &'c str) -> Vec<&'c str> {
 }
 
 /// Returns what a comment says something of: its keyword and the family.
-fn subject(comment: &str) -> Option<&str> {
+pub(super) fn subject(comment: &str) -> Option<&str> {
     if !comment.starts_with("# HELP ") && !comment.starts_with("# TYPE ") {
         return None;
     }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Page, SERIES_MAX, Shape, ShapeError, TEXT_MAX};
-use crate::exposition::{Entry, Parser};
+use super::kin::is_good;
+use super::{Page, SERIES_MAX, Shape, ShapeError, ShapeId, TEXT_MAX};
 use crate::wire::columns::Column;
 use crate::wire::cursor::{Reader, put_length, put_zigzag};
-use crate::wire::number::{ABSENT, Value};
+use crate::wire::number::ABSENT;
 use crate::wire::record::{format_code, format_of_code, read_target, write_target};
 use crate::wire::{DecodeError, LABELS_MAX};
 
@@ -38,8 +38,14 @@ impl Shape {
         out
     }
 
-    /// Reads a content, whose hash the caller has compared.
-    pub(super) fn read(content: &[u8]) -> Result<Self, ShapeError> {
+    /// Reads a content, which the caller has compared with its name, the hash of it.
+    ///
+    /// Of the lines that the page of `base` has too, which are known to be good, none is parsed.
+    pub(super) fn read(
+        id: ShapeId,
+        content: &[u8],
+        base: Option<&Page>,
+    ) -> Result<Self, ShapeError> {
         let malformed = |source| ShapeError::Malformed { source };
         let mut reader = Reader::new(content);
         let read = (|| {
@@ -58,13 +64,20 @@ impl Shape {
         })();
         let (format, target, text, flags, mut template) = read.map_err(malformed)?;
         let page = Page::new(format, text.into(), flags.into()).ok_or(ShapeError::NotLines)?;
-        if !page.is_distinct() || !is_exposition(&page) {
+        if !is_good(&page, base) {
             return Err(ShapeError::NotLines);
         }
         if page.has_times() {
             template.times.resize(page.len(), 0);
         }
-        Ok(Self::new(Arc::new(target), Arc::new(page), template))
+        let shape = Self::named(id, Arc::new(target), Arc::new(page), template);
+        // One shape has one content, the one that is hashed for its name. Kept under another name,
+        // it would not be found.
+        if shape.content() == content {
+            Ok(shape)
+        } else {
+            Err(malformed(DecodeError::Number))
+        }
     }
 }
 
@@ -84,35 +97,4 @@ fn read_template(reader: &mut Reader<'_>, series: usize) -> Result<Column, Decod
         scales,
         ..Column::default()
     })
-}
-
-/// Tells whether the page's lines, with a value each, are what the exposition parser reads: what
-/// goes to a sink always does.
-pub(super) fn is_exposition(page: &Page) -> bool {
-    let zero = Value {
-        mantissa: 0,
-        scale: 0,
-    };
-    let mut column = Column::default();
-    column.clear(page.len(), page.has_times());
-    for at in 0..page.len() {
-        column.set(at, zero);
-    }
-    let mut body = Vec::with_capacity(page.text().len() + page.len() * 4);
-    page.write_text(&column, &mut body);
-    let mut keys = page.keys();
-    let mut parser = Parser::new(&body, page.format());
-    while let Some(entry) = parser.next() {
-        match entry {
-            Ok(Entry::Sample(sample)) => {
-                let is_plain = sample.exemplar.is_none() && keys.next() == Some(sample.text);
-                if !is_plain {
-                    return false;
-                }
-            }
-            Ok(_) => {}
-            Err(_) => return false,
-        }
-    }
-    keys.next().is_none()
 }

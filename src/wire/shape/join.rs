@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::content::is_exposition;
+use super::kin::is_good;
 use super::{Page, Shape};
 use crate::model::Format;
 use crate::wire::columns::Column;
@@ -37,7 +37,7 @@ impl Shape {
             flags.extend_from_slice(part.page.flags());
         }
         let page = Page::new(format, text.into(), flags.into())?;
-        if !page.is_distinct() || !is_exposition(&page) {
+        if !is_good(&page, None) {
             return None;
         }
         let templates = parts.iter().map(|part| &part.template);

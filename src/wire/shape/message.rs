@@ -19,6 +19,19 @@ const ZSTD_LEVEL: i32 = 9;
 /// The level at which many shapes are sent at once.
 const ZSTD_LEVEL_HURRIED: i32 = 3;
 
+/// The level for a content that is nearly its prefix: long matches leave nearly nothing to do.
+const LEVEL_LIKE: i32 = 1;
+
+/// What a long match has at least: a line. Shorter ones are left to the level.
+const LONG_MATCH: u32 = 64;
+
+/// The base 2 logarithm of how many positions one is remembered of for long matches: fewer take
+/// longer to be found again behind a difference, more take longer to keep.
+const LONG_RATE_LOG: u32 = 6;
+
+/// The base 2 logarithm of the places of the table for short matches: there are few.
+const SHORT_LOG: u32 = 15;
+
 /// A patch that is so many times smaller than the content is taken without trying how small the
 /// content gets on its own, which is an eighth for most: it would take as long again.
 const CLEARLY: usize = 20;
@@ -130,8 +143,13 @@ impl ShapeWriter {
     /// Adds a shape as a patch of another, which readers must have, if that is smaller; tells
     /// whether it was.
     pub fn patch(&mut self, shape: &Shape, base: &Shape) -> bool {
-        let content = shape.content();
-        let patch = compress(&content, &base.content(), self.level);
+        let (content, prefix) = (shape.content(), base.content());
+        // What follows another shape of the target differs from it in a few stretches; siblings,
+        // which have other labels and values, do so everywhere.
+        let quick = (shape.target() == base.target())
+            .then(|| compress(&content, &prefix, LEVEL_LIKE))
+            .filter(|patch| (patch.len() + ShapeId::LENGTH) * CLEARLY < content.len());
+        let patch = quick.unwrap_or_else(|| compress(&content, &prefix, self.level));
         let patch_len = patch.len() + ShapeId::LENGTH;
         if patch_len * CLEARLY < content.len() {
             let packed = (content.len(), &*patch);
@@ -240,15 +258,7 @@ impl<'a> Packed<'a> {
         if ShapeId::of(&content) != self.id {
             return Err(ShapeError::Check(self.id));
         }
-        let shape = Shape::read(&content)?;
-        // One shape has one content, the one that is hashed for its name. Kept under another name,
-        // it would not be found.
-        if shape.id() == self.id {
-            Ok(shape)
-        } else {
-            let source = DecodeError::Number;
-            Err(ShapeError::Malformed { source })
-        }
+        Shape::read(self.id, &content, base.map(|base| &**base.page()))
     }
 }
 
@@ -275,6 +285,12 @@ fn try_compress(content: &[u8], prefix: &[u8], level: i32) -> Result<Vec<u8>, us
     context.set_parameter(CParameter::CompressionLevel(level))?;
     context.set_parameter(CParameter::WindowLog(window))?;
     context.set_parameter(CParameter::ContentSizeFlag(false))?;
+    if level == LEVEL_LIKE {
+        context.set_parameter(CParameter::HashLog(SHORT_LOG))?;
+        context.set_parameter(CParameter::EnableLongDistanceMatching(true))?;
+        context.set_parameter(CParameter::LdmMinMatch(LONG_MATCH))?;
+        context.set_parameter(CParameter::LdmHashRateLog(LONG_RATE_LOG))?;
+    }
     context.ref_prefix(prefix)?;
     context.compress2(&mut out, content)?;
     Ok(out)

@@ -9,8 +9,10 @@
 
 mod build;
 mod content;
+mod extend;
 mod id;
 mod join;
+mod kin;
 mod message;
 mod page;
 mod store;
@@ -49,14 +51,19 @@ pub struct Shape {
 
 impl Shape {
     pub(super) fn new(target: Arc<Labels>, page: Arc<Page>, template: Column) -> Self {
-        let mut shape = Self {
-            id: ShapeId::default(),
+        let mut shape = Self::named(ShapeId::default(), target, page, template);
+        shape.id = ShapeId::of(&shape.content());
+        shape
+    }
+
+    /// Takes the name from the caller, who knows that it is that of the content.
+    fn named(id: ShapeId, target: Arc<Labels>, page: Arc<Page>, template: Column) -> Self {
+        Self {
+            id,
             target,
             page,
             template,
-        };
-        shape.id = ShapeId::of(&shape.content());
-        shape
+        }
     }
 
     /// Returns its name: the hash of its content.

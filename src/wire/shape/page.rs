@@ -63,36 +63,41 @@ impl Page {
             return None;
         }
         let mut series = Vec::with_capacity(flags.len());
-        let mut at = 0_u32;
-        for line in text.split_inclusive('\n') {
-            let length = u32::try_from(line.len()).ok()?;
-            let content = line.strip_suffix('\n')?;
-            if !content.starts_with('#') {
-                let place = Place {
-                    key: at,
-                    end: at + length - 1,
-                };
-                series.push(place);
+        let bytes = text.as_bytes();
+        let mut key = 0_u32;
+        for end in memchr::memchr_iter(b'\n', bytes) {
+            let end = u32::try_from(end).ok()?;
+            if bytes.get(key as usize) != Some(&b'#') {
+                series.push(Place { key, end });
             }
-            at += length;
+            key = end + 1;
         }
+        if key as usize != bytes.len() {
+            return None;
+        }
+        let page = Self {
+            format,
+            text,
+            series: series.into(),
+            flags: Box::default(),
+            has_times: false,
+            index: OnceLock::new(),
+        };
+        page.with_flags(flags)
+    }
+
+    /// Takes the flags of the series; `None` when they do not fit.
+    pub(super) fn with_flags(self, flags: Box<[u8]>) -> Option<Self> {
         let are_known = flags.iter().enumerate().all(|(at, flags)| {
             let relation = flags & RELATION_MASK;
             flags & !(RELATION_MASK | HAS_TIME) == 0
                 && relation <= RELATION_SECOND
                 && at >= usize::from(relation)
         });
-        if series.len() != flags.len() || !are_known {
-            return None;
-        }
-        let has_times = flags.iter().any(|flags| flags & HAS_TIME != 0);
-        Some(Self {
-            format,
-            text,
-            series: series.into(),
+        (self.series.len() == flags.len() && are_known).then(|| Self {
+            has_times: flags.iter().any(|flags| flags & HAS_TIME != 0),
             flags,
-            has_times,
-            index: OnceLock::new(),
+            ..self
         })
     }
 
@@ -149,7 +154,7 @@ impl Page {
             .unwrap_or_default()
     }
 
-    fn key_at(&self, series: usize) -> Option<&str> {
+    pub(super) fn key_at(&self, series: usize) -> Option<&str> {
         self.series.get(series).map(|place| self.key(*place))
     }
 
@@ -166,6 +171,12 @@ impl Page {
             key: self.text.get(place.key as usize..place.end as usize)?,
             has_time: self.flags.get(series)? & HAS_TIME != 0,
         })
+    }
+
+    /// Returns where in the text a series' own line begins, and where the next line does.
+    pub(super) fn span(&self, series: usize) -> Option<(usize, usize)> {
+        let place = self.series.get(series)?;
+        Some((place.key as usize, place.end as usize + 1))
     }
 
     /// Returns the comments before a series.
@@ -258,7 +269,8 @@ impl Index {
         let mut index = Self {
             state,
             slots: vec![u32::MAX; size].into(),
-            comments: HashSet::default(),
+            // An exposition has two comments for a few series.
+            comments: HashSet::with_capacity_and_hasher(page.len(), RandomState::default()),
         };
         for (at, key) in (0..).zip(page.keys()) {
             // Of two series with one text the first stays, so that a second one is noticed.
@@ -269,8 +281,11 @@ impl Index {
                 *free = at;
             }
         }
-        for line in page.text.lines().filter(|line| line.starts_with('#')) {
-            index.comments.insert(index.state.hash_one(line.as_bytes()));
+        let leads = (0..page.len()).map(|at| page.lead(at));
+        for lead in leads.chain([page.tail()]).filter(|lead| !lead.is_empty()) {
+            for line in lead.lines() {
+                index.comments.insert(index.state.hash_one(line.as_bytes()));
+            }
         }
         index
     }
@@ -335,11 +350,6 @@ fn write_time(time_ms: i64, format: Format, out: &mut Vec<u8>) {
 ///
 /// `above` are the names and labels of the series directly above and of the one above that.
 pub(super) fn relation(key: &str, above: [Option<&str>; 2]) -> u8 {
-    let name = |key: &str| key.split('{').next().unwrap_or_default().trim_end().len();
-    let split = |key: &'_ str| {
-        let (name, labels) = key.split_at_checked(name(key)).unwrap_or((key, ""));
-        (name.to_owned(), labels.to_owned())
-    };
     let (own_name, own_labels) = split(key);
     if own_name.ends_with("_bucket") {
         let Some((above_name, above_labels)) = above[0].map(split) else {
@@ -363,4 +373,11 @@ pub(super) fn relation(key: &str, above: [Option<&str>; 2]) -> u8 {
     } else {
         0
     }
+}
+
+/// Parts the name of a series from its labels.
+fn split(key: &str) -> (&str, &str) {
+    let name = memchr::memchr(b'{', key.as_bytes()).unwrap_or(key.len());
+    let name = key.get(..name).unwrap_or_default().trim_end().len();
+    key.split_at_checked(name).unwrap_or((key, ""))
 }

@@ -1,7 +1,10 @@
 //! The shapes that are known.
 
 use std::collections::HashMap;
+use std::hash::BuildHasher as _;
 use std::sync::{Arc, Weak};
+
+use rapidhash::fast::RandomState;
 
 use super::message::{Packed, read_version};
 use super::{Page, Shape, ShapeError, ShapeId};
@@ -14,8 +17,10 @@ pub const STORE_BYTES_MAX: usize = 1 << 30;
 /// Shapes by name; pages that are the same are kept once.
 pub struct ShapeStore {
     shapes: HashMap<ShapeId, Arc<Shape>>,
-    /// Pages by the name of their text, to find those that are the same.
-    pages: HashMap<ShapeId, Weak<Page>>,
+    /// Pages by a hash of their text, to find those that are the same: which are is told by
+    /// comparing them.
+    pages: HashMap<u64, Weak<Page>>,
+    state: RandomState,
     bytes: usize,
     limit: usize,
 }
@@ -32,6 +37,7 @@ impl ShapeStore {
         Self {
             shapes: HashMap::new(),
             pages: HashMap::new(),
+            state: RandomState::new(),
             bytes: 0,
             limit,
         }
@@ -62,7 +68,7 @@ impl ShapeStore {
         if let Some(known) = self.shapes.get(&shape.id()) {
             return Ok(Arc::clone(known));
         }
-        let name = ShapeId::of(shape.page().text().as_bytes());
+        let name = self.state.hash_one(shape.page().text());
         let known = self.pages.get(&name).and_then(Weak::upgrade);
         let mut bytes = memory_of(&shape);
         if let Some(known) = &known {

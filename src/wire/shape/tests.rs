@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::{Misfit, Shape, ShapeError, ShapeId, ShapeStore, ShapeWriter};
+use super::kin::is_good;
+use super::{Misfit, Page, Shape, ShapeError, ShapeId, ShapeStore, ShapeWriter};
 use crate::model::{Format, Labels};
 use crate::wire::cursor::put_length;
 use crate::wire::{Column, DecodeError, SHAPES_VERSION, Value, match_body};
@@ -102,6 +103,37 @@ fn an_extended_shape_keeps_what_was_there() {
     // Series that are gone for good go with the next change.
     let next = new.extend(b"q 1\nd 2\n").unwrap();
     assert_eq!(next.page().text(), "q\nd\n");
+}
+
+/// Extends the shape of one body by another in both ways.
+#[track_caller]
+fn extended_in_both_ways(old: &str, body: &str, format: Format) {
+    let target = Arc::new(Labels::of_target("job", "a:1"));
+    let Ok(old) = Shape::build(target, old.as_bytes(), format) else {
+        return;
+    };
+    let Some(by_lines) = old.extend_by_lines(body.as_bytes()) else {
+        return;
+    };
+    let by_parsing = old.extend_by_parsing(body.as_bytes()).unwrap();
+    assert_eq!(by_lines.page(), by_parsing.page(), "{body}");
+    assert_eq!(by_lines.id(), by_parsing.id(), "{body}");
+    assert!(is_good(by_lines.page(), None), "{body}");
+}
+
+#[test]
+fn the_ways_to_extend_a_shape_agree() {
+    let check = |body: &str| {
+        let old = build("a:1", BODY);
+        assert!(old.extend_by_lines(body.as_bytes()).is_some(), "{body}");
+        extended_in_both_ways(BODY, body, Format::Text);
+    };
+    check(&format!("{BODY}z 1\n"));
+    check(&format!("z 1\n# HELP y Y.\ny 2 3\n{BODY}# more\n"));
+    check(&BODY.replace("# TYPE g gauge\n", "i_count 1\n# TYPE g untyped\n# x\n"));
+    check(&BODY.replace("h_sum 1.5\n", "h_extra 1\nh_sum 1.5\n"));
+    check(&BODY.replace("t 1 1700000000000\n", "t 1\n\n  u{a=\"é\"}\t1\n"));
+    check(&BODY.replace("h_sum 1.5\n", ""));
 }
 
 #[track_caller]
@@ -274,7 +306,141 @@ fn lengths_that_lie_reserve_nothing() {
     assert_eq!(store.read(&message).unwrap_err(), ShapeError::Compression);
 }
 
+/// A page of lines that need not be an exposition's.
+fn page(lines: &[&str], format: Format) -> Option<Page> {
+    let text: String = lines.iter().flat_map(|line| [line, "\n"]).collect();
+    let series = lines.iter().filter(|line| !line.starts_with('#'));
+    let flags = series.map(|key| if key.len() % 2 == 0 { 4 } else { 0 });
+    Page::new(format, text.into(), flags.collect())
+}
+
+/// Lines of a page: good ones, and such as are good or bad with others.
+const LINES: [&str; 24] = [
+    "a",
+    "b",
+    "c{x=\"1\"}",
+    "c{x=\"2\"}",
+    "dd",
+    "ee{}",
+    "{\"f\"}",
+    "# x",
+    "# HELP a A.",
+    "# TYPE a gauge",
+    "# TYPE b counter",
+    "# UNIT a a",
+    "# HELP \"a",
+    "#b\" text",
+    "b\" text",
+    "# EOF",
+    "a 1",
+    " a",
+    "a{",
+    "y\"}",
+    "a{x=\"",
+    "# TYPE a",
+    "#\0",
+    "\0",
+];
+
+/// Lines of a body.
+const BODY_LINES: [&str; 20] = [
+    "a 1",
+    "a 2 3",
+    "b 1",
+    "c{x=\"1\"} 1",
+    "c{x=\"2\"} NaN",
+    "  dd\t7",
+    "ee{} 1",
+    "ee {} 2",
+    "h_bucket{le=\"1\"} 1",
+    "h_bucket{le=\"+Inf\"} 2",
+    "h_sum 1",
+    "h_count 2",
+    "# HELP a A.",
+    "# HELP a Other.",
+    "# TYPE b counter",
+    "# TYPE b gauge",
+    "# x",
+    " # y",
+    "",
+    "a{b=\"#\"} # {} 1",
+];
+
+fn some_of(
+    lines: &'static [&'static str],
+    most: usize,
+) -> impl Strategy<Value = Vec<&'static str>> {
+    proptest::collection::vec(proptest::sample::select(lines), 0..most)
+}
+
+fn any_format() -> impl Strategy<Value = Format> {
+    proptest::sample::select(&[Format::Text, Format::OpenMetrics][..])
+}
+
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1024))]
+
+    #[test]
+    fn a_page_is_as_good_beside_another_as_alone(
+        lines in some_of(&LINES, 8),
+        base in some_of(&LINES, 8),
+        format in any_format(),
+    ) {
+        let (Some(page), Some(base)) = (page(&lines, format), page(&base, format)) else {
+            return Ok(());
+        };
+        if !is_good(&base, None) {
+            return Ok(());
+        }
+        prop_assert_eq!(is_good(&page, Some(&base)), is_good(&page, None));
+    }
+
+    #[test]
+    fn a_changed_page_is_as_good_beside_the_old_one_as_alone(
+        base in some_of(&LINES[..12], 8),
+        new in some_of(&LINES, 3),
+        at in 0_usize..8,
+        removed in 0_usize..3,
+        format in any_format(),
+    ) {
+        let mut base: Vec<&str> = base.into_iter().collect();
+        let mut lines = base.clone();
+        let at = at.min(lines.len());
+        lines.splice(at..(at + removed).min(lines.len()), new);
+        if format == Format::OpenMetrics {
+            lines.push("# EOF");
+            base.push("# EOF");
+        }
+        let (Some(page), Some(base)) = (page(&lines, format), page(&base, format)) else {
+            return Ok(());
+        };
+        if !is_good(&base, None) {
+            return Ok(());
+        }
+        prop_assert_eq!(is_good(&page, Some(&base)), is_good(&page, None));
+    }
+
+    #[test]
+    fn a_body_extends_a_shape_to_the_same_either_way(
+        old in some_of(&BODY_LINES, 12),
+        new in some_of(&BODY_LINES, 4),
+        at in 0_usize..12,
+        removed in 0_usize..3,
+        format in any_format(),
+    ) {
+        let mut body = old.clone();
+        let at = at.min(body.len());
+        body.splice(at..(at + removed).min(body.len()), new);
+        let join = |lines: &[&str]| {
+            let mut text: String = lines.iter().flat_map(|line| [line, "\n"]).collect();
+            if format == Format::OpenMetrics {
+                text.push_str("# EOF\n");
+            }
+            text
+        };
+        extended_in_both_ways(&join(&old), &join(&body), format);
+    }
+
     #[test]
     fn takes_any_bytes_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         drop(ShapeStore::default().read(&bytes));

@@ -104,7 +104,8 @@ impl<'a> Exposed<'a> {
         let series = match last {
             Some((series, _)) => Arc::clone(series),
             None => Arc::new(ShapeSeries::build(
-                columns,
+                page,
+                self.last.and_then(Last::encoded),
                 &self.shared.hasher,
                 |out, sample| put_labels(out, &self.labels.resolve(sample.name, sample.labels)),
             )?),
