@@ -277,13 +277,22 @@ impl Cell {
 
     /// Learns from a residual that the next scrape follows.
     #[inline]
-    pub(super) fn adapt(&mut self, residual: i64, is_changed: bool) {
-        let length = if is_changed {
-            length_of(residual).min(63).to_le_bytes()[0]
-        } else {
-            self.class >> 2
-        };
-        self.class = (length << 2) | ((self.class & 1) << 1) | u8::from(is_changed);
+    pub(super) fn adapt(&mut self, residual: i64) {
+        let length = length_of(residual).min(63).to_le_bytes()[0];
+        self.class = (length << 2) | ((self.class & 1) << 1) | 1;
+    }
+
+    /// Learns that the value was as predicted.
+    #[inline]
+    pub(super) fn keep(&mut self, mantissa: i64) {
+        self.mantissa = mantissa;
+        self.class = (self.class & !0b11) | ((self.class & 1) << 1);
+    }
+
+    /// Sets a value on the scale that it has.
+    #[inline]
+    pub(super) fn set_mantissa(&mut self, mantissa: i64) {
+        self.mantissa = mantissa;
     }
 
     /// Counts a residual against a base that stays.
@@ -320,7 +329,7 @@ impl Cell {
 /// Memory that is used again for each scrape.
 pub(in crate::wire) struct Scratch {
     /// How far each series of this scrape moved.
-    pub(super) deltas: Vec<i64>,
+    deltas: Vec<i64>,
     /// The first series that moved so far, by a hash of how far.
     firsts: Box<[(i64, u32); FIRSTS]>,
 }
@@ -339,8 +348,9 @@ impl Scratch {
         }
     }
 
-    pub(super) fn begin(&mut self) {
+    pub(super) fn begin(&mut self, series: usize) {
         self.deltas.clear();
+        self.deltas.resize(series, 0);
         self.firsts.fill((0, Cell::NO_SOURCE));
     }
 
@@ -349,9 +359,18 @@ impl Scratch {
         self.deltas.get(series as usize).copied()
     }
 
+    #[inline]
+    pub(super) fn set_delta(&mut self, series: usize, delta: i64) {
+        if let Some(place) = self.deltas.get_mut(series) {
+            *place = delta;
+        }
+    }
+
     /// Returns the series that was the first to move so far, or none and remembers this one.
     #[inline]
-    pub(super) fn first_with(&mut self, delta: i64, series: u32) -> u32 {
+    pub(super) fn first_with(&mut self, delta: i64, series: usize) -> u32 {
+        // A shape has far fewer.
+        let series = u32::try_from(series).unwrap_or(Cell::NO_SOURCE);
         let hash = delta.cast_unsigned().wrapping_mul(SPREAD) >> 56;
         let slot = usize::try_from(hash).unwrap_or(0);
         match self.firsts.get_mut(slot) {
