@@ -106,6 +106,12 @@ impl Range {
         }
     }
 
+    /// Tells whether the first byte is settled.
+    #[inline]
+    fn is_settled(self) -> bool {
+        (self.low ^ self.high) >> 24 == 0
+    }
+
     /// Returns the number of leading bits that are settled, in whole bytes.
     #[inline]
     fn settled(self) -> u32 {
@@ -182,8 +188,8 @@ impl Coder for Encoder {
     fn settle(&mut self, range: &mut Range, probability: &mut Probability, middle: u32, bit: bool) {
         probability.learn(bit);
         range.narrow(middle, bit);
-        let settled = range.settled();
-        if settled > 0 {
+        if range.is_settled() {
+            let settled = range.settled();
             self.put(range.high, settled);
             range.widen(settled);
         }
