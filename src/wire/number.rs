@@ -106,6 +106,17 @@ impl Value {
         }
     }
 
+    /// Returns the bits of the double of a value on scale 0.
+    #[inline]
+    pub(super) fn whole_bits(self) -> u64 {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "below 2^53 but in hostile frames, where any double will do"
+        )]
+        let value = self.mantissa as f64;
+        value.to_bits()
+    }
+
     /// Returns this value on the scale in which to code it against `base`.
     ///
     /// A series keeps its finest scale, so that 0.5 after 0.25 is 50 hundredths.
