@@ -148,17 +148,16 @@ impl<'a, 'w> Walk<'a, 'w> {
     /// Reads the lines of the next series if they are what comes.
     #[inline]
     fn expected_line(&mut self) -> Result<bool, Misfit> {
-        let Some(lines) = self.page.lines(self.expected) else {
+        let Some((line, has_time)) = self.page.line(self.expected) else {
             return Ok(false);
         };
         let all = if self.has_compared {
             None
         } else {
-            strip(self.rest, lines.all)
+            strip(self.rest, line)
         };
         self.has_compared = true;
-        let found = all.or_else(|| strip(self.rest, lines.key));
-        let Some(rest) = found else {
+        let Some(rest) = all.or_else(|| self.strip_key()) else {
             return Ok(false);
         };
         let Some((value, length)) = number::read(rest) else {
@@ -168,12 +167,19 @@ impl<'a, 'w> Walk<'a, 'w> {
             // The last line of a text may lack its line break.
             return Ok(false);
         };
-        if *after != b'\n' || lines.has_time {
+        if *after != b'\n' || has_time {
             return Ok(false);
         }
         self.rest = rest;
         self.put(self.expected, value)?;
         Ok(true)
+    }
+
+    /// Steps over the series alone, where its comments stand elsewhere.
+    #[inline(never)]
+    fn strip_key(&self) -> Option<&'a [u8]> {
+        let lines = self.page.lines(self.expected)?;
+        strip(self.rest, lines.key.as_bytes())
     }
 
     #[inline]
@@ -385,10 +391,26 @@ fn split_exemplar(format: Format, rest: &[u8]) -> Result<(&[u8], Option<&str>), 
 
 /// Steps over a series' lines and the space behind them.
 #[inline]
-fn strip<'b>(body: &'b [u8], lines: &str) -> Option<&'b [u8]> {
-    match body.strip_prefix(lines.as_bytes())?.split_first() {
-        Some((b' ', rest)) => Some(rest),
+fn strip<'b>(body: &'b [u8], lines: &[u8]) -> Option<&'b [u8]> {
+    let (front, rest) = body.split_at_checked(lines.len())?;
+    match rest.split_first() {
+        Some((b' ', rest)) if is_equal(front, lines) => Some(rest),
         _ => None,
+    }
+}
+
+/// Compares two texts of one length in place: most are a few dozen bytes, for which a call of the
+/// library's comparison takes longer.
+#[inline]
+fn is_equal(one: &[u8], other: &[u8]) -> bool {
+    let ((ones, one_end), (others, other_end)) = (one.as_chunks::<16>(), other.as_chunks::<16>());
+    if ones.iter().zip(others).any(|(one, other)| one != other) {
+        return false;
+    }
+    match (one.last_chunk::<16>(), other.last_chunk::<16>()) {
+        // Some bytes of it are compared once more.
+        (Some(one), Some(other)) => one == other,
+        _ => one_end == other_end,
     }
 }
 
@@ -434,6 +456,19 @@ mod tests {
     use super::*;
     use crate::model::Labels;
     use crate::wire::Shape;
+
+    #[test]
+    fn texts_are_compared_to_the_last_byte() {
+        for length in 0..70 {
+            let one = vec![b'a'; length];
+            assert!(is_equal(&one, &one));
+            for at in 0..length {
+                let mut other = one.clone();
+                other[at] = b'b';
+                assert!(!is_equal(&one, &other), "{at} of {length}");
+            }
+        }
+    }
 
     const BODY: &str = "# HELP a Counts.\n# TYPE a counter\na{x=\"1\"} 1\na{x=\"2\"} 2.5\n\
                         # TYPE b gauge\nb 3\n# a last word\n";

@@ -36,6 +36,21 @@ const POWERS: [f64; 23] = [
     1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
 ];
 
+/// The powers of ten that fit a mantissa.
+const WHOLE_POWERS: [i64; 19] = {
+    let mut powers = [1; 19];
+    let (mut at, mut power) = (1, 1);
+    while at < powers.len() {
+        power *= 10;
+        #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+        {
+            powers[at] = power;
+        }
+        at += 1;
+    }
+    powers
+};
+
 impl Value {
     /// No value: the series is not in the scrape.
     pub const NONE: Self = Self {
@@ -89,6 +104,17 @@ impl Value {
             None if self.scale == FLOAT => f64::from_bits(unordered(self.mantissa)),
             None => mantissa,
         }
+    }
+
+    /// Returns the bits of the double of a value on scale 0.
+    #[inline]
+    pub(super) fn whole_bits(self) -> u64 {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "below 2^53 but in hostile frames, where any double will do"
+        )]
+        let value = self.mantissa as f64;
+        value.to_bits()
     }
 
     /// Returns this value on the scale in which to code it against `base`.
@@ -145,8 +171,9 @@ impl Value {
 }
 
 /// Returns a power of ten, if it fits.
+#[inline]
 fn power(exponent: u8) -> Option<i64> {
-    10_i64.checked_pow(u32::from(exponent))
+    WHOLE_POWERS.get(usize::from(exponent)).copied()
 }
 
 /// Maps a double's bits to integers in the order of the doubles; it is its own inverse.
@@ -164,13 +191,107 @@ fn unordered(mantissa: i64) -> u64 {
 /// Reads the number at the front of `bytes`, which ends at a blank or the line's end.
 ///
 /// Returns the value and the number's length; `None` when it is not one.
-#[inline]
+#[expect(
+    clippy::inline_always,
+    reason = "what it returns would go through memory, in parts that are read
+    as one, which the processor waits for"
+)]
+#[inline(always)]
 pub(super) fn read(bytes: &[u8]) -> Option<(Value, usize)> {
+    match read_usual(bytes) {
+        Some(read) => Some(read),
+        None => read_unusual(bytes),
+    }
+}
+
+/// Reads what the usual reading leaves.
+#[cold]
+fn read_unusual(bytes: &[u8]) -> Option<(Value, usize)> {
     read_decimal(bytes).or_else(|| read_other(bytes))
 }
 
-/// Reads digits with a point and an exponent, as long as they are an exact decimal.
+/// Reads what [`read_decimal`] reads, eight digits at a time: but for very long numbers, and for
+/// those at the end of the body.
+#[expect(
+    clippy::inline_always,
+    reason = "what it returns would go through memory, in parts that are read
+    as one, which the processor waits for"
+)]
+#[inline(always)]
+fn read_usual(bytes: &[u8]) -> Option<(Value, usize)> {
+    let is_negative = *bytes.first()? == b'-';
+    let mut at = usize::from(is_negative);
+    let (mut mantissa, digits) = read_digits(bytes.get(at..)?)?;
+    if digits == 0 {
+        return None;
+    }
+    at += digits;
+    let mut exponent = 0;
+    let mut next = *bytes.get(at)?;
+    if next == b'.' {
+        at += 1;
+        let (fraction, length) = read_digits(bytes.get(at..)?)?;
+        if digits + length > DIGITS_MAX as usize {
+            return None;
+        }
+        let length = length.to_le_bytes()[0];
+        mantissa = mantissa * power(length)?.cast_unsigned() + fraction;
+        exponent = -i32::from(length);
+        at += usize::from(length);
+        next = *bytes.get(at)?;
+    }
+    if matches!(next, b'e' | b'E') {
+        let (power, length) = read_exponent(bytes.get(at + 1..)?)?;
+        exponent += power;
+        at += 1 + length;
+        next = *bytes.get(at)?;
+    }
+    if !matches!(next, b'\n' | b' ' | b'\t') {
+        return None;
+    }
+    let (mantissa, scale) = exact(mantissa, exponent)?;
+    let mantissa = mantissa.cast_signed();
+    if !is_negative {
+        return Some((Value { mantissa, scale }, at));
+    }
+    let mantissa = -mantissa;
+    (mantissa != 0).then_some((Value { mantissa, scale }, at))
+}
+
+/// Reads up to 15 digits, even none; returns the number and how many there are. `None` if there
+/// are more, or the bytes end too soon.
 #[inline]
+fn read_digits(bytes: &[u8]) -> Option<(u64, usize)> {
+    let (high, length) = read_eight(*bytes.first_chunk()?);
+    if length < 8 {
+        return Some((high, length));
+    }
+    let (low, length) = read_eight(*bytes.get(8..)?.first_chunk()?);
+    if length == 8 {
+        return None;
+    }
+    let shift = power(length.to_le_bytes()[0])?.cast_unsigned();
+    Some((high * shift + low, 8 + length))
+}
+
+/// Reads the digits at the front of eight bytes; returns the number and how many there are.
+#[inline]
+fn read_eight(bytes: [u8; 8]) -> (u64, usize) {
+    // Digits become 0 to 9, the first of them lowest.
+    let digits = u64::from_le_bytes(bytes) ^ 0x3030_3030_3030_3030;
+    // Sets the highest bit of what is above 9; carries reach only what is behind such a byte.
+    let others = (digits.wrapping_add(0x7676_7676_7676_7676) | digits) & 0x8080_8080_8080_8080;
+    let bits = others.trailing_zeros() & !7;
+    // As if zeros stood before the number instead of something else behind it.
+    let digits = digits.checked_shl(64 - bits).unwrap_or(0);
+    // Pairs of digits, then of pairs, then of fours.
+    let pairs = (digits.wrapping_mul(10 << 8 | 1) >> 8) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs.wrapping_mul(100 << 16 | 1) >> 16) & 0x0000_ffff_0000_ffff;
+    let number = fours.wrapping_mul(10_000 << 32 | 1) >> 32;
+    (number, bits as usize / 8)
+}
+
+/// Reads digits with a point and an exponent, as long as they are an exact decimal.
 fn read_decimal(bytes: &[u8]) -> Option<(Value, usize)> {
     let is_negative = bytes.first() == Some(&b'-');
     let mut at = usize::from(is_negative);
@@ -214,6 +335,7 @@ fn read_decimal(bytes: &[u8]) -> Option<(Value, usize)> {
 }
 
 /// Reads an exponent; returns it and its length.
+#[inline]
 fn read_exponent(bytes: &[u8]) -> Option<(i32, usize)> {
     let is_negative = bytes.first() == Some(&b'-');
     let start = usize::from(matches!(bytes.first(), Some(b'-' | b'+')));
@@ -285,6 +407,24 @@ mod tests {
             (FLOAT, text.len(), value.to_bits()),
             "{text}"
         );
+    }
+
+    #[test]
+    fn the_usual_reading_reads_what_is_usual() {
+        for text in [
+            "0",
+            "-17",
+            "12345678",
+            "1234567890123",
+            "1.234567e+09",
+            "0.25",
+            "-1.5e-07",
+        ] {
+            let line = format!("{text}\nnext{{a=\"b\"}} 1\n");
+            let read = read_usual(line.as_bytes());
+            assert_eq!(read, read_decimal(text.as_bytes()), "{text}");
+            assert!(read.is_some(), "{text}");
+        }
     }
 
     #[test]
@@ -371,6 +511,17 @@ mod tests {
                 let expected: f64 = text.parse().unwrap();
                 prop_assert_eq!(read.to_f64().to_bits(), expected.to_bits(), "{}", text);
                 prop_assert_eq!(length, text.len());
+            }
+        }
+
+        #[test]
+        fn the_usual_reading_is_the_general_one(
+            text in r"-?[0-9]{0,18}(\.[0-9]{0,18})?([eE][-+]?[0-9]{0,3})?[ \t\n.e/:-]?[0-9]{0,3}",
+            rest in "[ 0-9]{8}",
+        ) {
+            let text = text + &rest;
+            if let Some(read) = read_usual(text.as_bytes()) {
+                prop_assert_eq!(Some(read), read_decimal(text.as_bytes()), "{}", text);
             }
         }
 

@@ -197,12 +197,28 @@ impl Column {
         check: &mut crc32fast::Hasher,
         buffer: &mut Vec<u8>,
     ) {
-        buffer.clear();
-        buffer.reserve((self.mantissas.len() + self.times.len()) * size_of::<u64>());
-        for value in self.iter() {
-            let bits = value.get().map_or(ABSENT_BITS, f64::to_bits);
-            buffer.extend_from_slice(&bits.to_le_bytes());
+        // Never cleared: what is longer than the column is not looked at.
+        let length = self.mantissas.len() * size_of::<u64>();
+        if buffer.len() < length {
+            buffer.resize(length, 0);
         }
+        let (places, _) = buffer.as_chunks_mut();
+        let eights = places.chunks_mut(8);
+        let values = self.mantissas.chunks(8).zip(self.scales.chunks(8));
+        for (places, (mantissas, scales)) in eights.zip(values) {
+            // Most stand among others that are whole, too, and need no division.
+            let are_whole = scales == [0; 8];
+            for ((place, &mantissa), &scale) in places.iter_mut().zip(mantissas).zip(scales) {
+                let value = Value { mantissa, scale };
+                let bits = if are_whole {
+                    value.whole_bits()
+                } else {
+                    value.get().map_or(ABSENT_BITS, f64::to_bits)
+                };
+                *place = bits.to_le_bytes();
+            }
+        }
+        buffer.truncate(length);
         for ((time, flags), scale) in self.times.iter().zip(flags).zip(&self.scales) {
             if flags & HAS_TIME != 0 && *scale != ABSENT {
                 buffer.extend_from_slice(&time.to_le_bytes());
@@ -277,13 +293,22 @@ impl Cell {
 
     /// Learns from a residual that the next scrape follows.
     #[inline]
-    pub(super) fn adapt(&mut self, residual: i64, is_changed: bool) {
-        let length = if is_changed {
-            length_of(residual).min(63).to_le_bytes()[0]
-        } else {
-            self.class >> 2
-        };
-        self.class = (length << 2) | ((self.class & 1) << 1) | u8::from(is_changed);
+    pub(super) fn adapt(&mut self, residual: i64) {
+        let length = length_of(residual).min(63).to_le_bytes()[0];
+        self.class = (length << 2) | ((self.class & 1) << 1) | 1;
+    }
+
+    /// Learns that the value was as predicted.
+    #[inline]
+    pub(super) fn keep(&mut self, mantissa: i64) {
+        self.mantissa = mantissa;
+        self.class = (self.class & !0b11) | ((self.class & 1) << 1);
+    }
+
+    /// Sets a value on the scale that it has.
+    #[inline]
+    pub(super) fn set_mantissa(&mut self, mantissa: i64) {
+        self.mantissa = mantissa;
     }
 
     /// Counts a residual against a base that stays.
@@ -320,7 +345,7 @@ impl Cell {
 /// Memory that is used again for each scrape.
 pub(in crate::wire) struct Scratch {
     /// How far each series of this scrape moved.
-    pub(super) deltas: Vec<i64>,
+    deltas: Vec<i64>,
     /// The first series that moved so far, by a hash of how far.
     firsts: Box<[(i64, u32); FIRSTS]>,
 }
@@ -339,8 +364,9 @@ impl Scratch {
         }
     }
 
-    pub(super) fn begin(&mut self) {
+    pub(super) fn begin(&mut self, series: usize) {
         self.deltas.clear();
+        self.deltas.resize(series, 0);
         self.firsts.fill((0, Cell::NO_SOURCE));
     }
 
@@ -349,9 +375,18 @@ impl Scratch {
         self.deltas.get(series as usize).copied()
     }
 
+    #[inline]
+    pub(super) fn set_delta(&mut self, series: usize, delta: i64) {
+        if let Some(place) = self.deltas.get_mut(series) {
+            *place = delta;
+        }
+    }
+
     /// Returns the series that was the first to move so far, or none and remembers this one.
     #[inline]
-    pub(super) fn first_with(&mut self, delta: i64, series: u32) -> u32 {
+    pub(super) fn first_with(&mut self, delta: i64, series: usize) -> u32 {
+        // A shape has far fewer.
+        let series = u32::try_from(series).unwrap_or(Cell::NO_SOURCE);
         let hash = delta.cast_unsigned().wrapping_mul(SPREAD) >> 56;
         let slot = usize::try_from(hash).unwrap_or(0);
         match self.firsts.get_mut(slot) {

@@ -85,18 +85,100 @@ pub(super) fn code<C: Coder>(
     if mode == Mode::Fresh {
         code_classes(coder, model, cells);
     }
-    scratch.begin();
-    let mut walk = Walk::new(mode, scratch);
-    let values = column.mantissas.iter_mut().zip(column.scales.iter_mut());
-    for ((cell, flags), (mantissa, scale)) in cells.iter_mut().zip(flags).zip(values) {
-        let value = Value {
-            mantissa: *mantissa,
-            scale: *scale,
-        };
-        let value = walk.series(coder, model, cell, *flags, value);
-        *mantissa = value.mantissa;
-        *scale = value.scale;
+    scratch.begin(cells.len());
+    let series = (flags, cells, column);
+    if mode == Mode::Chained {
+        code_values::<C, true>((coder, model), mode, series, scratch);
+    } else {
+        code_values::<C, false>((coder, model), mode, series, scratch);
     }
+}
+
+/// Codes the values; `CHAINED` tells at compile time whether that is the mode.
+///
+/// Here is what series that are as predicted take, which most are; all else is in
+/// [`Walk::changed`].
+fn code_values<C: Coder, const CHAINED: bool>(
+    (coder, model): (&mut C, &mut Model),
+    mode: Mode,
+    (flags, cells, column): (&[u8], &mut [Cell], &mut Column),
+    scratch: &mut Scratch,
+) {
+    let mut walk = Walk::new(mode, scratch);
+    let mut state = coder.state();
+    // How far the series above moved, and the one above that.
+    let (mut above, mut second) = (0_i64, 0_i64);
+    // Whether the series above was not as predicted, and in the bit below the one above that.
+    let mut changes = 0;
+    let contexts = SAME + mode.index() * 1024;
+    let values = column.mantissas.iter_mut().zip(column.scales.iter_mut());
+    let series = cells.iter_mut().zip(flags).zip(values);
+    for (at, ((cell, flags), (mantissa, scale))) in series.enumerate() {
+        let base = cell.value();
+        let (is_given, is_copy, delta) = match flags & RELATION_MASK {
+            RELATION_ABOVE => (true, false, above),
+            RELATION_SECOND => (true, false, second),
+            _ if CHAINED => match walk.scratch.delta(cell.source) {
+                Some(delta) => (true, true, delta),
+                None => (false, false, 0),
+            },
+            _ => (false, false, 0),
+        };
+        let is_decimal = base.scale < FLOAT;
+        let move_by = if is_decimal { delta } else { 0 };
+        let predicted = base.mantissa.wrapping_add(move_by);
+        let mut value = base;
+        let mut is_same = false;
+        if C::ENCODES {
+            value = Value {
+                mantissa: *mantissa,
+                scale: *scale,
+            };
+            value = value.toward(base);
+            is_same = value.scale == base.scale && value.mantissa == predicted;
+        }
+        let context = contexts
+            + class_contexts(cell.class)
+            + changes * 4
+            + usize::from(is_given) * 2
+            + usize::from(delta != 0);
+        let (is_same, middle) = coder.ask(state, model, context, is_same);
+        if is_same {
+            coder.settle(&mut state, model.at(context), middle, true);
+            if CHAINED {
+                cell.keep(predicted);
+                walk.scratch.set_delta(at, move_by);
+            } else if mode == Mode::Fresh {
+                cell.set_mantissa(predicted);
+            }
+            *mantissa = predicted;
+            *scale = base.scale;
+            (above, second) = (move_by, above);
+            changes >>= 1;
+        } else {
+            coder.settle(&mut state, model.at(context), middle, false);
+            coder.resume(state);
+            let hint = Hint {
+                is_given,
+                is_copy,
+                is_related: flags & RELATION_MASK != 0,
+            };
+            let moved;
+            (value, moved) = walk.changed(coder, model, (cell, at, hint), (predicted, value));
+            state = coder.state();
+            *mantissa = value.mantissa;
+            *scale = value.scale;
+            (above, second) = (moved, above);
+            changes = (changes >> 1) | 0b10;
+        }
+    }
+    coder.resume(state);
+}
+
+/// Returns where the contexts of a class begin: 16 for each level and history.
+#[inline]
+fn class_contexts(class: u8) -> usize {
+    (level(u32::from(class >> 2)) * 4 + usize::from(class & 3)) * 16
 }
 
 /// Codes the class of each series: what the encoder has learned of it so far.
@@ -116,7 +198,8 @@ struct Hint {
     /// Whether another series' move predicts this one's.
     is_given: bool,
     is_copy: bool,
-    delta: i64,
+    /// Whether it is a histogram's, and follows those above it.
+    is_related: bool,
 }
 
 /// What came of coding one series.
@@ -125,20 +208,14 @@ struct Coded {
     residual: i64,
 }
 
-/// The walk over the series of one scrape.
+/// The walk over the series of one scrape: what only series that are not as predicted need.
 struct Walk<'s> {
     mode: Mode,
     scratch: &'s mut Scratch,
-    /// How far the series above moved, and the one above that.
-    deltas: (i64, i64),
-    /// Whether the series above was not as predicted, and the one above that.
-    changes: (bool, bool),
     /// What kind of scale was announced last.
     scale_kind: usize,
     /// The last three answers whether it is a step on the grid.
     grid: usize,
-    /// Position of the series.
-    at: u32,
 }
 
 impl<'s> Walk<'s> {
@@ -146,100 +223,50 @@ impl<'s> Walk<'s> {
         Self {
             mode,
             scratch,
-            deltas: (0, 0),
-            changes: (false, false),
             scale_kind: 0,
             grid: 0,
-            at: 0,
         }
     }
 
-    #[inline]
-    fn series<C: Coder>(
+    /// Codes a value that is not as predicted, and learns from it; returns it and how far the
+    /// series moved.
+    #[inline(never)]
+    fn changed<C: Coder>(
         &mut self,
         coder: &mut C,
         model: &mut Model,
-        cell: &mut Cell,
-        flags: u8,
-        value: Value,
-    ) -> Value {
+        (cell, at, hint): (&mut Cell, usize, Hint),
+        (predicted, value): (i64, Value),
+    ) -> (Value, i64) {
         let base = cell.value();
-        let hint = self.hint(cell, flags);
-        let value = if C::ENCODES { value.toward(base) } else { base };
-        let is_decimal = base.scale < FLOAT;
-        let move_by = if is_decimal { hint.delta } else { 0 };
-        let predicted = base.mantissa.wrapping_add(move_by);
-
-        let is_same = C::ENCODES && value.scale == base.scale && value.mantissa == predicted;
-        let context = SAME
-            + self.mode.index() * 1024
-            + (level(cell.last_length()) * 4 + usize::from(cell.class & 3)) * 16
-            + (usize::from(self.changes.0) * 2 + usize::from(self.changes.1)) * 4
-            + usize::from(hint.is_given) * 2
-            + usize::from(hint.delta != 0);
-        let is_same = coder.bit(model, context, is_same);
-        let coded = if is_same {
-            Coded {
-                value: Value {
-                    mantissa: predicted,
-                    scale: base.scale,
-                },
-                residual: 0,
-            }
-        } else {
-            self.changed(coder, model, (cell, hint.is_given), (predicted, value))
-        };
-
+        let coded = self.value(coder, model, (cell, hint.is_given), (predicted, value));
         let value = coded.value;
-        let delta = if value.scale == base.scale && is_decimal {
+        let delta = if value.scale == base.scale && base.scale < FLOAT {
             value.mantissa.wrapping_sub(base.mantissa)
         } else {
             0
         };
         match self.mode {
             Mode::Chained => {
-                self.follow(cell, flags, hint, (delta, is_same));
-                cell.adapt(coded.residual, !is_same);
+                self.follow(cell, at, hint, delta);
+                cell.adapt(coded.residual);
                 cell.set(value);
             }
             Mode::Fresh => cell.set(value),
             Mode::Near | Mode::Far if C::ENCODES => cell.count(coded.residual),
             Mode::Near | Mode::Far => {}
         }
-        self.deltas = (delta, self.deltas.0);
-        self.changes = (!is_same, self.changes.0);
-        self.at += 1;
-        value
-    }
-
-    #[inline]
-    fn hint(&self, cell: &Cell, flags: u8) -> Hint {
-        let (is_given, is_copy, delta) = match flags & RELATION_MASK {
-            RELATION_ABOVE => (true, false, self.deltas.0),
-            RELATION_SECOND => (true, false, self.deltas.1),
-            _ if self.mode == Mode::Chained => match self.scratch.delta(cell.source) {
-                Some(delta) => (true, true, delta),
-                None => (false, false, 0),
-            },
-            _ => (false, false, 0),
-        };
-        Hint {
-            is_given,
-            is_copy,
-            delta,
-        }
+        (value, delta)
     }
 
     /// Learns from which series above this one's moves can be copied.
     #[inline]
-    fn follow(&mut self, cell: &mut Cell, flags: u8, hint: Hint, (delta, is_same): (i64, bool)) {
-        self.scratch.deltas.push(delta);
+    fn follow(&mut self, cell: &mut Cell, at: usize, hint: Hint, delta: i64) {
+        self.scratch.set_delta(at, delta);
         if hint.is_copy {
-            if !is_same {
-                cell.source = Cell::NO_SOURCE;
-            }
-        } else if flags & RELATION_MASK == 0 && delta.unsigned_abs() >= COPIED_MIN {
-            let first = self.scratch.first_with(delta, self.at);
+            cell.source = Cell::NO_SOURCE;
+        } else if !hint.is_related && delta.unsigned_abs() >= COPIED_MIN {
+            let first = self.scratch.first_with(delta, at);
             // Twice in a row is no chance.
             if cell.candidate == first {
                 cell.source = first;
@@ -249,7 +276,8 @@ impl<'s> Walk<'s> {
     }
 
     /// Codes a value that is not as predicted.
-    fn changed<C: Coder>(
+    #[inline]
+    fn value<C: Coder>(
         &mut self,
         coder: &mut C,
         model: &mut Model,

@@ -1,11 +1,9 @@
 //! The contexts of the range coder: where each stands, and how sure it is at the start.
 
-/// How likely a yes is, in 65,536ths: the mean of a quick and a slow learner.
+/// How likely a yes is, in 65,536ths: the mean of a quick learner, the lower half, and a slow one,
+/// the upper half. Both learn at once, without a branch.
 #[derive(Clone, Copy)]
-pub(in crate::wire) struct Probability {
-    quick: u16,
-    slow: u16,
-}
+pub(in crate::wire) struct Probability(u32);
 
 /// The quick learner goes a 16th of the way to what it sees.
 const QUICK_SHIFT: u32 = 4;
@@ -17,21 +15,26 @@ const SLOW_SHIFT: u32 = 7;
 const PROBABILITY_MIN: u32 = 48;
 
 impl Probability {
+    const fn new(probability: u16) -> Self {
+        Self(probability as u32 * 0x1_0001)
+    }
+
     #[inline]
     pub(in crate::wire) fn get(self) -> u32 {
-        let mean = (u32::from(self.quick) + u32::from(self.slow)) >> 1;
+        let mean = ((self.0 & 0xffff) + (self.0 >> 16)) >> 1;
         mean.clamp(PROBABILITY_MIN, 0xffff - PROBABILITY_MIN)
     }
 
     #[inline]
     pub(in crate::wire) fn learn(&mut self, bit: bool) {
-        if bit {
-            self.quick += (u16::MAX - self.quick) >> QUICK_SHIFT;
-            self.slow += (u16::MAX - self.slow) >> SLOW_SHIFT;
-        } else {
-            self.quick -= self.quick >> QUICK_SHIFT;
-            self.slow -= self.slow >> SLOW_SHIFT;
-        }
+        /// What is left of each half, shifted within itself.
+        const QUICK: u32 = 0xffff >> QUICK_SHIFT;
+        const SLOW: u32 = (0xffff >> SLOW_SHIFT) << 16;
+        // A yes is a no of what is missing to certainty.
+        let flip = if bit { u32::MAX } else { 0 };
+        let unsure = self.0 ^ flip;
+        let steps = ((unsure >> QUICK_SHIFT) & QUICK) | ((unsure >> SLOW_SHIFT) & SLOW);
+        self.0 = (unsure - steps) ^ flip;
     }
 }
 
@@ -107,10 +110,7 @@ static START_TABLE: [Probability; CONTEXTS] = read_start();
     reason = "evaluated by the compiler, where an index out of bounds does not compile"
 )]
 const fn read_start() -> [Probability; CONTEXTS] {
-    let even = Probability {
-        quick: 1 << 15,
-        slow: 1 << 15,
-    };
+    let even = Probability::new(1 << 15);
     let mut table = [even; CONTEXTS];
     let (mut context, mut value, mut digits, mut at) = (0, 0_u16, 0, 0);
     while at < START.len() {
@@ -126,10 +126,7 @@ const fn read_start() -> [Probability; CONTEXTS] {
         value = (value << 4) | digit as u16;
         digits += 1;
         if digits == 4 {
-            table[context] = Probability {
-                quick: value,
-                slow: value,
-            };
+            table[context] = Probability::new(value);
             context += 1;
             digits = 0;
         }
@@ -143,7 +140,7 @@ pub(in crate::wire) struct Model(Box<[Probability; ROOM]>);
 
 impl Model {
     pub(in crate::wire) fn new() -> Self {
-        let empty = Probability { quick: 0, slow: 0 };
+        let empty = Probability::new(0);
         #[expect(clippy::large_stack_arrays, reason = "64 KiB, once for a lane")]
         let mut model = Self(Box::new([empty; ROOM]));
         model.restart();
@@ -161,10 +158,7 @@ impl Model {
     #[cfg(test)]
     pub(in crate::wire) fn restart_from(&mut self, start: &[u16]) {
         for (context, &start) in self.0.iter_mut().zip(start) {
-            *context = Probability {
-                quick: start,
-                slow: start,
-            };
+            *context = Probability::new(start);
         }
     }
 

@@ -32,11 +32,14 @@ pub(super) fn tree<C: Coder, const BITS: u32>(
     contexts: usize,
     symbol: u32,
 ) -> u32 {
+    let mut state = coder.state();
     let mut node = 1;
     for shift in (0..BITS).rev() {
-        let bit = coder.bit(model, contexts + node, (symbol >> shift) & 1 == 1);
+        let bit = (symbol >> shift) & 1 == 1;
+        let bit = coder.digit(&mut state, model, contexts + node, bit);
         node = (node << 1) | usize::from(bit);
     }
+    coder.resume(state);
     #[expect(clippy::cast_possible_truncation, reason = "at most 9 bits")]
     let node = node as u32;
     node & ((1 << BITS) - 1)
@@ -62,17 +65,20 @@ impl Signed {
     ) -> i64 {
         let magnitude = number.unsigned_abs();
         let left = tree::<C, 6>(coder, model, lengths, length_of(number).saturating_sub(1));
-        let is_negative = coder.bit(model, self.sign, number < 0);
+        let mut state = coder.state();
+        let is_negative = coder.digit(&mut state, model, self.sign, number < 0);
         let top = self.top + left as usize * 4;
         let mut left = left;
         let mut coded = 1_u64;
         let mut node = 1;
         while left > 0 && node < 4 {
             left -= 1;
-            let bit = coder.bit(model, top + node, (magnitude >> left) & 1 == 1);
+            let bit = (magnitude >> left) & 1 == 1;
+            let bit = coder.digit(&mut state, model, top + node, bit);
             coded = (coded << 1) | u64::from(bit);
             node = node * 2 + usize::from(bit);
         }
+        coder.resume(state);
         signed(low_bits(coder, coded, magnitude, left), is_negative)
     }
 
@@ -90,15 +96,18 @@ impl Signed {
             return coder.raw(number.cast_unsigned(), 64).cast_signed();
         }
         let magnitude = number.unsigned_abs();
-        let is_negative = coder.bit(model, self.sign, number < 0);
+        let mut state = coder.state();
+        let is_negative = coder.digit(&mut state, model, self.sign, number < 0);
         let mut left = length.saturating_sub(1);
         let mut coded = 1_u64;
         if left > 0 {
             left -= 1;
             let context = self.top + length as usize * 4;
-            let bit = coder.bit(model, context, (magnitude >> left) & 1 == 1);
+            let bit = (magnitude >> left) & 1 == 1;
+            let bit = coder.digit(&mut state, model, context, bit);
             coded = (coded << 1) | u64::from(bit);
         }
+        coder.resume(state);
         signed(low_bits(coder, coded, magnitude, left), is_negative)
     }
 }

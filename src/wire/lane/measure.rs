@@ -20,7 +20,7 @@ use std::time::Duration;
 use super::target::Target;
 use super::{LaneEncoder, Role};
 use crate::model::{Format, Labels};
-use crate::wire::columns::{CONTEXTS, Coder, Column, Mode, Model, Scratch};
+use crate::wire::columns::{CONTEXTS, Coder, Column, Mode, Model, Probability, Scratch};
 use crate::wire::{Misfit, Shape, ShapeWriter, match_body};
 
 /// Scrapes of a group.
@@ -32,10 +32,18 @@ struct Counter(Vec<[u32; 2]>);
 impl Coder for Counter {
     const ENCODES: bool = true;
 
-    fn bit(&mut self, _model: &mut Model, context: usize, bit: bool) -> bool {
+    type State = ();
+
+    fn state(&self) {}
+
+    fn resume(&mut self, (): ()) {}
+
+    fn ask(&mut self, (): (), _: &mut Model, context: usize, bit: bool) -> (bool, u32) {
         self.0[context][usize::from(bit)] += 1;
-        bit
+        (bit, 0)
     }
+
+    fn settle(&mut self, (): &mut (), _: &mut Probability, _: u32, _: bool) {}
 
     fn raw(&mut self, bits: u64, _width: u32) -> u64 {
         bits

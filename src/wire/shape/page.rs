@@ -179,6 +179,18 @@ impl Page {
         Some((place.key as usize, place.end as usize + 1))
     }
 
+    /// Returns comments and series as one, and whether the series has explicit timestamps.
+    #[inline]
+    pub(in crate::wire) fn line(&self, series: usize) -> Option<(&[u8], bool)> {
+        let end = self.series.get(series)?.end as usize;
+        let start = match series.checked_sub(1) {
+            None => 0,
+            Some(above) => self.series.get(above)?.end as usize + 1,
+        };
+        let line = self.text.as_bytes().get(start..end)?;
+        Some((line, self.flags.get(series)? & HAS_TIME != 0))
+    }
+
     /// Returns the comments before a series.
     pub(super) fn lead(&self, series: usize) -> &str {
         self.lines(series)
