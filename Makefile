@@ -23,9 +23,10 @@ test: deps
 fuzz: deps
 	scripts/fuzz.sh $(FUZZ_SECONDS)
 
-# The fleet at its full size: 50 sites with 10 targets each for a minute, one scenario at a time.
+# The fleet at its full size, 50 sites with 10 targets each for a minute, and outages of a minute; one
+# scenario at a time.
 soak: deps
-	PROMETHEUS_STREAMS_SOAK=1 RUST_TEST_THREADS=1 cargo test --locked --test live outage
+	PROMETHEUS_STREAMS_SOAK=1 RUST_TEST_THREADS=1 cargo test --locked --test live -- outage:: cut::
 
 # Runs until Ctrl-C, or for DEMO_SECONDS.
 demo: deps
