@@ -76,7 +76,8 @@ done
 start node prometheus-node-exporter "--web.listen-address=127.0.0.1:$node" "${collectors[@]}"
 start victoria victoria-metrics "-httpListenAddr=127.0.0.1:$victoria" \
   "-storageDataPath=$folder/victoria" -retentionPeriod=1
-start push prometheus-pushgateway "--web.listen-address=127.0.0.1:$push"
+# Debian's would read and write a file of the whole machine.
+start push prometheus-pushgateway "--web.listen-address=127.0.0.1:$push" --persistence.file=
 start prometheus prometheus "--config.file=$folder/prometheus.yml" \
   "--storage.tsdb.path=$folder/prometheus" "--web.listen-address=127.0.0.1:$prometheus"
 await node "http://127.0.0.1:$node/metrics"
