@@ -1,6 +1,11 @@
 //! The messages of remote write: written by hand, as fast clients do, and read by prost.
 
+#[path = "../../tests/support/remote_write.rs"]
+mod messages;
+
 use prost::Message;
+
+pub(crate) use messages::{Sample, TimeSeries, WriteRequest};
 
 /// A label set, resolved.
 pub(crate) type LabelSet = Box<[(Box<str>, Box<str>)]>;
@@ -112,36 +117,6 @@ pub(crate) fn put_series2(out: &mut Vec<u8>, symbols: &[u32], value: f64, time_m
 /// Writes a symbol of remote write 2.0.
 pub(crate) fn put_symbol(out: &mut Vec<u8>, symbol: &str) {
     put_string(out, 0x22, symbol);
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct WriteRequest {
-    #[prost(message, repeated, tag = "1")]
-    pub(crate) timeseries: Vec<TimeSeries>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct TimeSeries {
-    #[prost(message, repeated, tag = "1")]
-    pub(crate) labels: Vec<Label>,
-    #[prost(message, repeated, tag = "2")]
-    pub(crate) samples: Vec<Sample>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct Label {
-    #[prost(string, tag = "1")]
-    pub(crate) name: String,
-    #[prost(string, tag = "2")]
-    pub(crate) value: String,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct Sample {
-    #[prost(double, tag = "1")]
-    pub(crate) value: f64,
-    #[prost(int64, tag = "2")]
-    pub(crate) timestamp: i64,
 }
 
 #[derive(Clone, PartialEq, Message)]

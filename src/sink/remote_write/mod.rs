@@ -13,6 +13,10 @@ mod columns;
 mod deliver;
 mod encode;
 mod last;
+/// The messages of the specification, for a second opinion.
+#[cfg(test)]
+#[path = "../../../tests/support/remote_write.rs"]
+mod messages;
 mod proto;
 mod series;
 

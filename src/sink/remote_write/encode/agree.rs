@@ -8,7 +8,7 @@ use prost::Message as _;
 
 use super::*;
 use crate::model::{FailureReason, Format, Text};
-use crate::sink::remote_write::proto::tests::WriteRequest;
+use crate::sink::remote_write::messages::WriteRequest;
 use crate::wire::{Column, Columns, Shape, ShapeStore, Value};
 
 /// Series that random targets expose; the first of them get equal labels in pairs.

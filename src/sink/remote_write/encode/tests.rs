@@ -5,7 +5,7 @@ use prost::Message as _;
 
 use super::*;
 use crate::model::{FailureReason, Format, Text};
-use crate::sink::remote_write::proto::tests::WriteRequest;
+use crate::sink::remote_write::messages::WriteRequest;
 use crate::wire::Body;
 
 /// Writes one target's scrapes one after the other.
