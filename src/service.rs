@@ -121,7 +121,7 @@ where
         .enable_all()
         .build()
         .map_err(ServiceError::Runtime)?;
-    runtime.block_on(live(role, options, loaded, part))
+    runtime.block_on(live(role, options, (file, loaded), part))
 }
 
 /// Returns how many threads work.
@@ -142,14 +142,13 @@ fn threads(role: Role, config: &Config) -> usize {
 async fn live<F, E>(
     role: Role,
     options: &Options,
-    loaded: Loaded,
+    (file, loaded): (&Path, Loaded),
     part: impl FnOnce(Context) -> F,
 ) -> Result<Ending, ServiceError>
 where
     F: Future<Output = Result<Ending, E>>,
     E: std::error::Error + Send + Sync + 'static,
 {
-    let file = options.config.as_deref().ok_or(ServiceError::NoConfig)?;
     let Loaded {
         mut config,
         warnings,

@@ -22,7 +22,7 @@ use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
 use tokio::time::Instant;
-use url::{Position, Url};
+use url::{Origin, Position, Url};
 
 use super::connection::Connection;
 use super::{Auth, CONNECT_TIMEOUT, USER_AGENT};
@@ -249,14 +249,14 @@ impl Session {
                     });
                     let rest: Result<(), FetchError> = rest.await;
                     if rest.is_ok() {
-                        self.keep(origin(&from), connection).await;
+                        self.keep(from.origin(), connection).await;
                     }
                     continue;
                 }
                 status => return Err(FetchError::Status(status)),
             };
             if read.is_ok() {
-                self.keep(origin(&url), connection).await;
+                self.keep(url.origin(), connection).await;
             }
             return read;
         }
@@ -275,7 +275,7 @@ impl Session {
         auth: Option<&HeaderValue>,
         timeout: Duration,
     ) -> Result<(Connection, Response<Incoming>), FetchError> {
-        if let Some(mut connection) = self.take(&origin(url)).await {
+        if let Some(mut connection) = self.take(&url.origin()).await {
             let request = request(url, auth, timeout, connection.is_http2())?;
             if let Ok(response) = connection.send(request).await {
                 return Ok((connection, response));
@@ -319,14 +319,6 @@ impl Session {
             connection,
         });
     }
-}
-
-/// What a connection leads to: scheme, host and port.
-type Origin = (String, Option<String>, Option<u16>);
-
-fn origin(url: &Url) -> Origin {
-    let host = url.host_str().map(str::to_owned);
-    (url.scheme().to_owned(), host, url.port_or_known_default())
 }
 
 /// Returns the address without what is for us alone.

@@ -30,11 +30,11 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use pages::Pages;
+use pages::{Pages, record};
 use peers::Peer;
 use support::{
-    Behavior, Lab, NatsServer, NodeExporter, Process, Program, Proxy, SiteTarget, Targets, Version,
-    VictoriaMetrics, poller_config, receiver_config, run, wait_until,
+    Behavior, Lab, NatsServer, Process, Program, Proxy, SiteTarget, Targets, Version,
+    VictoriaMetrics, poller_config, receiver_config, run, setting, wait_until,
 };
 
 /// How many pages of a real exporter are recorded.
@@ -82,17 +82,8 @@ fn main() {
     run(limit, async |lab| compare(lab, load).await);
 }
 
-fn setting<T: std::str::FromStr>(name: &str, default: T) -> T {
-    match std::env::var(name) {
-        Ok(text) => text
-            .parse()
-            .unwrap_or_else(|_| panic!("{name}=`{text}` is no number")),
-        Err(_unset) => default,
-    }
-}
-
 async fn compare(lab: &Lab, load: Load) {
-    let recorded = record(lab).await;
+    let recorded = record(lab, PAGES).await;
     let mut ways = [Vec::new(), Vec::new(), Vec::new()];
     for _ in 0..load.rounds {
         let fleet = fleet(&recorded, load).await;
@@ -107,18 +98,6 @@ async fn compare(lab: &Lab, load: Load) {
     let small = fleet(&recorded, few).await;
     let small = ours(lab, &small, few).await;
     report(load, few, &ways, small);
-}
-
-/// Records what a real exporter serves, second by second.
-async fn record(lab: &Lab) -> Vec<String> {
-    let exporter = NodeExporter::start(lab).await;
-    let mut pages = Vec::new();
-    let mut second = tokio::time::interval(Duration::from_secs(1));
-    for _ in 0..PAGES {
-        second.tick().await;
-        pages.push(exporter.page().await);
-    }
-    pages
 }
 
 async fn fleet(recorded: &[String], load: Load) -> Targets {

@@ -27,10 +27,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use pages::Pages;
+use pages::{Pages, record};
 use support::{
-    Behavior, Bus, Endpoint, Lab, NatsServer, NodeExporter, Program, SiteTarget, Targets, Version,
-    poller_config, receiver_config, run, wait_until,
+    Behavior, Bus, Endpoint, Lab, NatsServer, Program, SiteTarget, Targets, Version, poller_config,
+    receiver_config, run, setting, wait_until,
 };
 
 /// How many pages of a real exporter are recorded.
@@ -78,18 +78,9 @@ fn main() {
     run(limit, async |lab| measure(lab, load).await);
 }
 
-fn setting<T: std::str::FromStr>(name: &str, default: T) -> T {
-    match std::env::var(name) {
-        Ok(text) => text
-            .parse()
-            .unwrap_or_else(|_| panic!("{name}=`{text}` is no number")),
-        Err(_unset) => default,
-    }
-}
-
 async fn measure(lab: &Lab, load: Load) {
     let nats = NatsServer::start(lab, Version::Packaged).await;
-    let pages = Arc::new(record(lab, load.series).await);
+    let pages = Arc::new(Pages::new(&record(lab, PAGES).await, load.series));
     let behavior = |target| {
         let pages = Arc::clone(&pages);
         Behavior::Made(Arc::new(move |number| pages.page(target, number)))
@@ -116,18 +107,6 @@ async fn measure(lab: &Lab, load: Load) {
     tokio::time::sleep(Duration::from_secs(bench.load.seconds)).await;
     let after = bench.read().await;
     bench.report(&before, &after);
-}
-
-/// Records what a real exporter serves, second by second.
-async fn record(lab: &Lab, series: usize) -> Pages {
-    let exporter = NodeExporter::start(lab).await;
-    let mut pages = Vec::new();
-    let mut second = tokio::time::interval(Duration::from_secs(1));
-    for _ in 0..PAGES {
-        second.tick().await;
-        pages.push(exporter.page().await);
-    }
-    Pages::new(&pages, series)
 }
 
 fn name(n: usize) -> String {

@@ -4,6 +4,21 @@
 //! a bus carries per sample depends on both.
 
 use std::fmt::Write as _;
+use std::time::Duration;
+
+use crate::support::{Lab, NodeExporter};
+
+/// Records what a real exporter serves, second by second.
+pub(crate) async fn record(lab: &Lab, count: usize) -> Vec<String> {
+    let exporter = NodeExporter::start(lab).await;
+    let mut pages = Vec::new();
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    for _ in 0..count {
+        second.tick().await;
+        pages.push(exporter.page().await);
+    }
+    pages
+}
 
 /// Scrapes of one real exporter, as templates.
 pub(crate) struct Pages {

@@ -111,6 +111,16 @@ pub(crate) fn run(limit: Duration, scenario: impl AsyncFnOnce(&Lab)) {
     assert!(finished, "the scenario takes longer than {limit:?}");
 }
 
+/// Returns a number that an environment variable sets for a bench.
+pub(crate) fn setting<T: std::str::FromStr>(name: &str, default: T) -> T {
+    match std::env::var(name) {
+        Ok(text) => text
+            .parse()
+            .unwrap_or_else(|_| panic!("{name}=`{text}` is no number")),
+        Err(_unset) => default,
+    }
+}
+
 /// Tells whether scenarios are switched off.
 pub(super) fn is_skipped() -> bool {
     std::env::var_os(SKIP).is_some()

@@ -26,7 +26,7 @@ pub(crate) use bus::{Bus, Stored as StoredMessage};
 pub(crate) use endpoint::{Answer, Arrived, Endpoint};
 pub(crate) use exposition::{Page, read};
 pub(crate) use http::{get, request};
-pub(crate) use lab::{Lab, free_port, run, wait_until};
+pub(crate) use lab::{Lab, free_port, run, setting, wait_until};
 pub(crate) use network::{CENTRE, Wire, run_apart};
 pub(crate) use process::Process;
 pub(crate) use program::{Program, SiteTarget, nobody, poller_config, program, receiver_config};
