@@ -13,6 +13,8 @@ pub mod retry;
 
 pub mod exposition;
 
+pub mod relabel;
+
 pub mod wire;
 
 pub mod guard;
@@ -22,6 +24,8 @@ pub mod tls;
 pub mod http;
 
 pub mod telemetry;
+
+pub mod discover;
 
 pub mod scrape;
 

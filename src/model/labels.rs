@@ -2,6 +2,28 @@
 
 use std::fmt;
 
+/// Labels of a target with such a name are no labels of its series: they tell how to read them.
+pub const RESERVED_PREFIX: &str = "__";
+
+/// `true`: where a series and its target have a label of one name, the series' value stands, an
+/// empty one too.
+pub const HONOR_LABELS: &str = "__honor_labels__";
+
+/// `true`: series with explicit timestamps get stale markers, too.
+pub const TRACK_TIMESTAMPS_STALENESS: &str = "__track_timestamps_staleness__";
+
+/// The scrape timeout in seconds; with it the extra series about the scrape are wanted.
+pub const SCRAPE_TIMEOUT: &str = "__scrape_timeout__";
+
+/// The scrape's limit of samples, where there is one and the extra series are wanted.
+pub const SCRAPE_SAMPLE_LIMIT: &str = "__scrape_sample_limit__";
+
+/// A series by which the poller tells how many samples there were before relabelling.
+pub const SAMPLES_SCRAPED: &str = "__scrape_samples_scraped__";
+
+/// A series by which the poller tells how large the body was.
+pub const BODY_SIZE: &str = "__scrape_body_size_bytes__";
+
 /// A set of labels, sorted by name, each name once and no value empty.
 ///
 /// An empty value means "no such label" in Prometheus, so such pairs are left out.

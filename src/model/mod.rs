@@ -4,7 +4,7 @@
 //! makes from one HTTP request and what a receiver hands to its sinks; between the two the
 //! `wire` module turns it into bytes and back.
 
-mod labels;
+pub mod labels;
 mod scrape;
 mod secret;
 

@@ -89,11 +89,23 @@ pub enum FailureReason {
     BadSyntax,
     /// The scrape does not fit into one message of the bus.
     PayloadTooLarge,
+    /// There are more samples than `sample_limit`.
+    SampleLimit,
+    /// A series has more labels, or longer ones, than the limits for labels allow.
+    LabelLimit,
+    /// The content type is none that can be read, and there is no fallback.
+    ContentType,
+    /// What authorizes the request cannot be had: a secret's file, or a token.
+    Auth,
+    /// The proxy did not make the connection.
+    Proxy,
+    /// A series has no valid name or labels once it is relabelled.
+    BadName,
 }
 
 impl FailureReason {
     /// All reasons, in the order of their code on the wire.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 18] = [
         Self::Timeout,
         Self::Dns,
         Self::Refused,
@@ -106,6 +118,12 @@ impl FailureReason {
         Self::Encoding,
         Self::BadSyntax,
         Self::PayloadTooLarge,
+        Self::SampleLimit,
+        Self::LabelLimit,
+        Self::ContentType,
+        Self::Auth,
+        Self::Proxy,
+        Self::BadName,
     ];
 
     /// Returns the label value.
@@ -123,6 +141,12 @@ impl FailureReason {
             Self::Encoding => "encoding",
             Self::BadSyntax => "bad_syntax",
             Self::PayloadTooLarge => "payload_too_large",
+            Self::SampleLimit => "sample_limit",
+            Self::LabelLimit => "label_limit",
+            Self::ContentType => "content_type",
+            Self::Auth => "auth",
+            Self::Proxy => "proxy",
+            Self::BadName => "bad_name",
         }
     }
 }

@@ -14,6 +14,6 @@ mod shapes;
 mod worker;
 
 pub use metrics::Metrics;
-pub use settings::{Settings, Target};
+pub use settings::{Config, Limits, NameEscaping, NameValidation, Protocol, Settings, Target};
 pub use shapes::Shapes;
 pub use worker::{Worker, tls_for};
