@@ -6,14 +6,17 @@
 //! never twice at once, and whatever happens to one target delays no other. It never publishes
 //! and keeps nothing of an exposition once it is handed on but its shape.
 
+mod edition;
 mod metrics;
 mod reading;
 mod schedule;
+mod series;
 mod settings;
 mod shapes;
 mod worker;
 
 pub use metrics::Metrics;
+pub use schedule::next_scrape_ms;
 pub use settings::{Config, Limits, NameEscaping, NameValidation, Protocol, Settings, Target};
 pub use shapes::Shapes;
-pub use worker::{Worker, tls_for};
+pub use worker::{Order, Tools, Worker};

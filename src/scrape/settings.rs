@@ -11,8 +11,8 @@ use crate::{discover, http, relabel};
 /// Everything that the poller scrapes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// The targets, no two with the same labels.
-    pub targets: Vec<Target>,
+    /// Where targets come from and how they are scraped.
+    pub configs: Vec<Arc<Config>>,
 }
 
 /// One thing to scrape.
@@ -26,8 +26,8 @@ pub struct Target {
     pub interval: Duration,
     /// Time that a whole scrape may take, never more than the interval.
     pub timeout: Duration,
-    /// The largest body to take, after decompression.
-    pub body_size_limit: usize,
+    /// How it is scraped.
+    pub config: Arc<Config>,
 }
 
 /// One scrape configuration: Prometheus's `scrape_config`, checked.
@@ -81,6 +81,23 @@ pub struct Config {
     pub metric_relabel: relabel::Rules,
     /// Where targets come from.
     pub discovery: Vec<discover::Settings>,
+}
+
+impl Config {
+    /// Returns what decides how series are published: two configurations that differ only in other
+    /// things publish the same.
+    pub(super) fn series_settings(&self) -> impl PartialEq + use<> {
+        (
+            self.honor_labels,
+            self.honor_timestamps,
+            self.extra_scrape_metrics,
+            self.limits,
+            self.name_validation,
+            self.native_histograms,
+            self.always_scrape_classic_histograms,
+            self.metric_relabel.clone(),
+        )
+    }
 }
 
 /// What is too much of a scrape; `None` is no limit.
