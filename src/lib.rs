@@ -11,6 +11,8 @@ pub mod model;
 pub mod clock;
 pub mod retry;
 
+pub mod yaml;
+
 pub mod exposition;
 
 pub mod relabel;

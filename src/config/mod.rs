@@ -2,10 +2,10 @@
 //!
 //! In: one YAML file, for both roles. Out: a [`Config`] in which nothing needs to be checked again,
 //! with warnings, or every problem of the file at once, each with its line, its column and what
-//! would be right. This module alone knows YAML, the keys and their defaults. It reads no other
+//! would be right. This module alone knows the keys and their defaults. It reads no other
 //! file, opens no connection, and never shows the value of a secret or of a URL.
 //!
-//! `yaml` makes a tree with positions, `block` reads typed values out of it, `keys` lists what may
+//! `crate::yaml` makes a tree with positions, `block` reads typed values out of it, `keys` lists what may
 //! stand where; `top`, `stream`, `tls`, `spool`, `http`, `sinks` and `jobs` read the blocks of these names.
 
 mod block;
@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use problem::{Place, Position, Report};
+use problem::{Place, Position, Report, START};
 
 use crate::{admin, bus, scrape, sink, telemetry};
 
@@ -183,7 +183,7 @@ pub fn check(text: &str, file: &str) -> Result<Loaded, Problems> {
         // Whoever returns nothing has said why, but the type cannot know.
         None => Err(problem_of_file(
             file,
-            Position::START,
+            START,
             "the file cannot be used",
             "rewrite it",
         )),
@@ -194,7 +194,7 @@ fn too_large(file: &str) -> Problems {
     let what = format!("the file is larger than {} MiB", FILE_BYTES_MAX >> 20);
     problem_of_file(
         file,
-        Position::START,
+        START,
         &what,
         "share the targets among several pollers",
     )

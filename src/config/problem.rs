@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use super::values::printable;
 
+pub(super) use crate::yaml::Position;
+
 /// Problems shown at once; who has more will see the rest after mending these.
 const SHOWN_MAX: usize = 100;
 
@@ -76,19 +78,8 @@ pub fn render(problems: &[Problem]) -> String {
     lines.join("\n")
 }
 
-/// A place in the text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Position {
-    /// From 1.
-    pub(super) line: u32,
-    /// From 1, in characters.
-    pub(super) column: u32,
-}
-
-impl Position {
-    /// Where a problem of the whole file is reported.
-    pub(super) const START: Self = Self { line: 1, column: 1 };
-}
+/// Where a problem of the whole file is reported.
+pub(super) const START: Position = Position { line: 1, column: 1 };
 
 /// A key's place: where it stands and what it is called.
 #[derive(Debug, Clone)]
@@ -104,7 +95,7 @@ impl Place {
     /// The file as a whole.
     pub(super) fn root() -> Self {
         Self {
-            at: Position::START,
+            at: START,
             path: String::new(),
             name: "the file".into(),
         }

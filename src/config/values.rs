@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+pub(super) use crate::yaml::{printable, shown};
+
 /// Units of a duration in the order in which they must stand, in nanoseconds (Prometheus).
 const DURATION_UNITS: [(&str, u128); 7] = [
     ("y", 365 * 24 * 3600 * SECOND),
@@ -36,9 +38,6 @@ const SIZE_UNITS: [(&str, u128); 13] = [
 
 /// Digits taken on each side of a decimal point: all of the largest duration in nanoseconds.
 const DIGITS_MAX: usize = 19;
-
-/// Characters of a value or key that a problem shows.
-const SHOWN_MAX: usize = 60;
 
 /// Parses a duration: Prometheus's grammar, and Go's decimals (`1.5s`) as in the ancestor.
 pub(super) fn parse_duration(text: &str) -> Option<Duration> {
@@ -91,34 +90,6 @@ pub(super) fn parse_boolean(text: &str) -> Option<bool> {
     } else {
         None
     }
-}
-
-/// Makes a name fit for a problem: one line, not long, and nothing after the first character that
-/// no key has.
-///
-/// Where the colon or the space after it was forgotten, as in `{password:secret}`, the value is
-/// part of what YAML takes for the key. It must not be shown.
-pub(super) fn printable(key: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/');
-    shortened(key, key.chars().take_while(|c| plain(*c)).count())
-}
-
-/// Makes a value fit for a problem: one line, not long, and of a URL the scheme alone, since the
-/// rest may hold a password.
-pub(super) fn shown(value: &str) -> String {
-    let end = value.find("://").map_or(value.len(), |at| at + "://".len());
-    let start = value.get(..end).unwrap_or_default();
-    let plain = |c: &char| !c.is_control();
-    shortened(value, start.chars().take_while(plain).count())
-}
-
-fn shortened(text: &str, count: usize) -> String {
-    let count = count.min(SHOWN_MAX);
-    let mut short: String = text.chars().take(count).collect();
-    if short.len() < text.len() {
-        short.push('…');
-    }
-    short
 }
 
 /// Returns the candidate most like a word, if one is near.
@@ -300,15 +271,5 @@ mod tests {
         assert_eq!(nearest("scrapeTimeout", &keys), Some("scrape_timeout"));
         assert_eq!(nearest("password", &keys), None);
         assert_eq!(nearest(&"x".repeat(10_000), &keys), None);
-    }
-
-    #[test]
-    fn shows_no_value_that_was_taken_for_a_key() {
-        assert_eq!(printable("password:hunter2"), "password…");
-        assert_eq!(printable("password hunter2"), "password…");
-        assert_eq!(printable("a\nb"), "a…");
-        assert_eq!(shown("\u{1b}[31m"), "…");
-        assert_eq!(shown("https://me:hunter2@host"), "https://…");
-        assert_eq!(shown(&"x".repeat(61)).chars().count(), 61);
     }
 }

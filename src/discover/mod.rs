@@ -3,6 +3,26 @@
 //! In: the sources of one scrape configuration. Out: [`Group`]s of targets with their labels, as
 //! Prometheus has them, before relabelling. This module alone knows files, DNS and the services
 //! that list targets; it scrapes nothing, and a source that fails keeps its last groups.
+//!
+//! Each kind of source has a module of its own and is run as a task (`source`); kinds that are
+//! asked again and again share `refresh`. [`Discovery`] gathers what the sources say.
+
+mod discovery;
+mod error;
+mod fixed;
+mod metrics;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "no kind here is asked again and again yet")
+)]
+mod refresh;
+mod source;
+#[cfg(test)]
+mod tests;
+
+pub use discovery::Discovery;
+pub use error::DiscoverError;
+pub use metrics::Metrics;
 
 use std::sync::Arc;
 
@@ -17,9 +37,16 @@ pub struct Group {
     pub targets: Vec<Vec<(String, String)>>,
 }
 
+/// All groups of one scrape configuration, replaced as a whole.
+pub type Groups = Arc<Vec<Arc<Group>>>;
+
 /// One source of targets, as `config` has read it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settings {
     /// `static_configs`: nothing to do but to hand them on.
     Static(Vec<Arc<Group>>),
 }
+
+/// Targets of one source: ten times what a large site has. A source that lists more is taken for
+/// one that is broken, since every target costs memory and a connection.
+const TARGETS_MAX: usize = 100_000;

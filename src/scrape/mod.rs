@@ -15,8 +15,9 @@ mod settings;
 mod shapes;
 mod worker;
 
+pub use crate::exposition::{NameEscaping, NameValidation, Protocol};
 pub use metrics::Metrics;
 pub use schedule::next_scrape_ms;
-pub use settings::{Config, Limits, NameEscaping, NameValidation, Protocol, Settings, Target};
+pub use settings::{Config, Limits, Settings, Target};
 pub use shapes::Shapes;
 pub use worker::{Order, Tools, Worker};

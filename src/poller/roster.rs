@@ -1,0 +1,156 @@
+//! Which targets are scraped, for which job, in which lane.
+//!
+//! In: the targets that a job wants now. Out: which of them are new, changed or gone. A target
+//! keeps its lane as long as it is scraped, also when the site grows and gets more lanes, since
+//! order holds within a lane only. It does no I/O.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::backlog::LANES_MAX;
+use crate::model::Labels;
+use crate::scrape::Target;
+
+/// Targets of one lane; a site with more has more lanes.
+///
+/// A lane publishes one frame after the other, so its targets share one round trip at a time;
+/// fewer, larger frames cost fewer bytes.
+const TARGETS_PER_LANE: usize = 250;
+
+/// Names a job as long as the program runs.
+pub(super) type JobId = u64;
+
+/// All targets of a site.
+#[derive(Debug)]
+pub(super) struct Roster {
+    entries: HashMap<Arc<Labels>, Entry>,
+    /// A power of two, so that a site that grows moves as few targets as can be when it starts
+    /// anew.
+    lanes: usize,
+}
+
+#[derive(Debug)]
+struct Entry {
+    job: JobId,
+    lane: u32,
+    wanted: Wanted,
+}
+
+/// A target, and whether it is one too many.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    pub(super) target: Target,
+    pub(super) is_over_limit: bool,
+}
+
+/// What an update changes.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    pub(super) started: Vec<(u32, Wanted)>,
+    pub(super) changed: Vec<Wanted>,
+    pub(super) removed: Vec<(u32, Target)>,
+    /// Targets with the labels of another job's target, which is scraped instead.
+    pub(super) shadowed: usize,
+}
+
+impl Wanted {
+    fn is_same(&self, other: &Self) -> bool {
+        let Self {
+            target,
+            is_over_limit,
+        } = self;
+        let new = &other.target;
+        *is_over_limit == other.is_over_limit
+            && Arc::ptr_eq(&target.config, &new.config)
+            && (&target.url, target.interval, target.timeout)
+                == (&new.url, new.interval, new.timeout)
+    }
+}
+
+impl Roster {
+    pub(super) fn new() -> Self {
+        Self {
+            entries: HashMap::new(),
+            lanes: 1,
+        }
+    }
+
+    /// Makes lanes for so many targets; there are never fewer than before.
+    pub(super) fn expect(&mut self, targets: usize) {
+        let lanes = targets.div_ceil(TARGETS_PER_LANE).max(1);
+        self.lanes = self.lanes.max(lanes.next_power_of_two().min(LANES_MAX));
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) fn has(&self, labels: &Labels) -> bool {
+        self.entries.contains_key(labels)
+    }
+
+    /// Gives the targets of a job to the one that takes its place.
+    pub(super) fn hand_over(&mut self, from: JobId, to: JobId) {
+        for entry in self.entries.values_mut() {
+            if entry.job == from {
+                entry.job = to;
+            }
+        }
+    }
+
+    /// Takes what a job wants now.
+    pub(super) fn update(&mut self, job: JobId, wanted: Vec<Wanted>) -> Changes {
+        let mut changes = Changes::default();
+        let mut stay: HashMap<Arc<Labels>, Wanted> = HashMap::with_capacity(wanted.len());
+        for wanted in wanted {
+            let labels = Arc::clone(&wanted.target.labels);
+            let is_taken = self
+                .entries
+                .get(&labels)
+                .is_some_and(|entry| entry.job != job);
+            if is_taken || stay.contains_key(&labels) {
+                changes.shadowed += 1;
+            } else {
+                stay.insert(labels, wanted);
+            }
+        }
+        self.entries.retain(|labels, entry| {
+            if entry.job != job {
+                return true;
+            }
+            match stay.remove(labels) {
+                Some(wanted) => {
+                    if !wanted.is_same(&entry.wanted) {
+                        entry.wanted = wanted.clone();
+                        changes.changed.push(wanted);
+                    }
+                    true
+                }
+                None => {
+                    changes
+                        .removed
+                        .push((entry.lane, entry.wanted.target.clone()));
+                    false
+                }
+            }
+        });
+        self.expect(self.entries.len() + stay.len());
+        for (labels, wanted) in stay {
+            let lane = self.lane_of(&labels);
+            let entry = Entry {
+                job,
+                lane,
+                wanted: wanted.clone(),
+            };
+            self.entries.insert(labels, entry);
+            changes.started.push((lane, wanted));
+        }
+        changes
+    }
+
+    /// The phase uses the low bits of the same hash, so the lane takes the high ones.
+    fn lane_of(&self, labels: &Labels) -> u32 {
+        let hash = usize::try_from(labels.stable_hash() >> 32).unwrap_or(0);
+        u32::try_from(hash % self.lanes).unwrap_or(0)
+    }
+}
