@@ -27,7 +27,7 @@ pub use pool::JobError;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -36,7 +36,7 @@ use crate::bus::{Bus, BusError, StreamError};
 use crate::clock::Clock;
 use crate::discover;
 use crate::scrape::{self, Shapes};
-use crate::service::{Context, Ending};
+use crate::service::{Context, Ending, ScrapeReload};
 use crate::spool::{self, Entry, Recovered, Spool, SpoolError};
 use crate::telemetry::chain;
 
@@ -166,7 +166,7 @@ impl Site {
     fn spawn(
         self: &Arc<Self>,
         pool: Pool,
-        settings: watch::Receiver<Arc<scrape::Settings>>,
+        reloads: mpsc::Receiver<ScrapeReload>,
         (closed, queues): (mpsc::Receiver<Entry>, mpsc::UnboundedReceiver<usize>),
         spool: Option<Spool>,
         stop: &CancellationToken,
@@ -189,7 +189,7 @@ impl Site {
             self.metrics.clone(),
         );
         Tasks {
-            pool: tokio::spawn(pool.run(settings, stop.clone())),
+            pool: tokio::spawn(pool.run(reloads, stop.clone())),
             listening,
             keeper: tokio::spawn(keeper.run(closed, confirmed_rx, abandon)),
             publishing: tokio::spawn(publishing),

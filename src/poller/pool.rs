@@ -24,6 +24,7 @@ use crate::discover::{self, Discovery, Groups};
 use crate::http::Fetcher;
 use crate::model::{Labels, Outcome};
 use crate::scrape::{self, Config, Order, Target, Tools, Worker};
+use crate::service::{self, ScrapeReload};
 use crate::spool::Entry;
 use crate::telemetry::chain;
 use crate::wire::{Record, Scrape};
@@ -148,10 +149,9 @@ impl Pool {
     /// Scrapes until `stop`; then waits for the lanes to close their last frames.
     pub(super) async fn run(
         mut self,
-        mut settings: watch::Receiver<Arc<scrape::Settings>>,
+        mut reloads: mpsc::Receiver<ScrapeReload>,
         stop: CancellationToken,
     ) {
-        settings.mark_unchanged();
         self.begin_if_all_known().await;
         loop {
             let due = self.farewells.iter().map(|farewell| farewell.due).min();
@@ -163,9 +163,9 @@ impl Pool {
             };
             tokio::select! {
                 () = stop.cancelled() => break,
-                Ok(()) = settings.changed() => {
-                    let new = Arc::clone(&settings.borrow_and_update());
-                    self.reload(&new).await;
+                Some(reload) = reloads.recv() => {
+                    let outcome = self.reload(&reload.settings).await;
+                    reload.answer(outcome);
                 }
                 Some(job) = self.updates_rx.recv() => self.update(job).await,
                 () = farewell => self.say_farewell().await,
@@ -179,7 +179,7 @@ impl Pool {
     }
 
     /// Takes new scrape configurations as a whole, or none of them.
-    async fn reload(&mut self, settings: &scrape::Settings) {
+    async fn reload(&mut self, settings: &scrape::Settings) -> service::Outcome {
         match self.take_settings(settings) {
             Ok(replaced) => {
                 info!(jobs = self.jobs.len(), "scrape configurations reloaded");
@@ -191,11 +191,15 @@ impl Pool {
                     }
                 }
                 self.begin_if_all_known().await;
+                Ok(())
             }
-            Err(error) => error!(
-                error = chain(&error),
-                "cannot use the new scrape configurations; the old ones go on"
-            ),
+            Err(error) => {
+                error!(
+                    error = chain(&error),
+                    "cannot use the new scrape configurations; the old ones go on"
+                );
+                Err(chain(&error))
+            }
         }
     }
 
