@@ -13,7 +13,8 @@ mod settings;
 mod shapes;
 mod worker;
 
-pub use crate::exposition::{NameEscaping, NameValidation, Protocol};
+pub use crate::exposition::{NameEscaping, Protocol};
+pub use crate::model::NameValidation;
 pub use metrics::Metrics;
 pub use settings::{Config, Limits, Settings, Target};
 pub use shapes::Shapes;
