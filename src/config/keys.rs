@@ -274,6 +274,24 @@ pub(super) const TARGET: Keys = Keys {
     foreign: &[("labels", UNSUPPORTED)],
 };
 
+pub(super) const RELABEL: Keys = Keys {
+    block: "relabel_configs",
+    known: &[
+        "source_labels",
+        "separator",
+        "regex",
+        "modulus",
+        "target_label",
+        "replacement",
+        "action",
+    ],
+    foreign: &[
+        ("source_label", "write `source_labels`, a list"),
+        ("if", "write `source_labels` and `regex`"),
+        ("match", "write `source_labels` and `regex`"),
+    ],
+};
+
 /// Every block with its keys, in the order of the documentation.
 ///
 /// The last step of a path such as `remote_write[0].basic_auth.password` belongs to the block

@@ -13,6 +13,7 @@ mod http;
 mod jobs;
 mod keys;
 mod problem;
+mod relabel;
 mod sinks;
 mod spool;
 mod stream;

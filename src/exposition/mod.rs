@@ -30,5 +30,5 @@ pub use media::{ContentTypeError, MediaType, choose, format_of};
 pub(crate) use number::{NORMAL_NAN, parse_seconds, parse_value};
 pub(crate) use parser::is_exemplar;
 pub use parser::{Parser, Summary, check};
-pub use protocol::{NameEscaping, NameValidation, Protocol, accept_header};
+pub use protocol::{NameEscaping, Protocol, accept_header};
 pub use write::{Names, Timestamps, WriteOptions, Written, write_text};

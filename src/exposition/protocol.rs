@@ -17,16 +17,6 @@ pub enum Protocol {
     OpenMetricsText100,
 }
 
-/// Which names of metrics and labels are valid: `metric_name_validation_scheme`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum NameValidation {
-    /// All of UTF-8.
-    #[default]
-    Utf8,
-    /// ASCII letters, digits, underscores, and colons in names of metrics.
-    Legacy,
-}
-
 /// How a target is asked to write names: `metric_name_escaping_scheme`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum NameEscaping {

@@ -15,7 +15,8 @@ mod settings;
 mod shapes;
 mod worker;
 
-pub use crate::exposition::{NameEscaping, NameValidation, Protocol};
+pub use crate::exposition::{NameEscaping, Protocol};
+pub use crate::model::NameValidation;
 pub use metrics::Metrics;
 pub use schedule::next_scrape_ms;
 pub use settings::{Config, Limits, Settings, Target};

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::exposition::{NameEscaping, NameValidation, Protocol};
-use crate::model::Labels;
+use crate::exposition::{NameEscaping, Protocol};
+use crate::model::{Labels, NameValidation};
 use crate::{discover, http, relabel};
 
 /// Everything that the poller scrapes.
