@@ -1,5 +1,6 @@
 //! The server.
 
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
@@ -55,8 +56,7 @@ impl Readiness {
 }
 
 /// Reloads the configuration; says what was wrong.
-type Reload =
-    dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync;
+type Reload = dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync;
 
 /// Why the pages cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +77,12 @@ struct Pages {
     metrics: Metrics,
     ready: Readiness,
     reload: Option<Arc<Reload>>,
+}
+
+impl fmt::Debug for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admin").field("listener", &self.listener).finish()
+    }
 }
 
 impl Admin {

@@ -77,8 +77,43 @@ impl Schedule {
             url,
             interval: self.interval,
             timeout: self.timeout,
-            body_size_limit: self.body_size_limit,
+            config: Arc::new(config_of(self)),
         }
+    }
+}
+
+pub(super) fn config_of(schedule: Schedule) -> crate::scrape::Config {
+    crate::scrape::Config {
+        job_name: String::new(),
+        interval: schedule.interval,
+        timeout: schedule.timeout,
+        metrics_path: "/metrics".into(),
+        scheme: "http".into(),
+        params: vec![],
+        honor_labels: false,
+        honor_timestamps: true,
+        track_timestamps_staleness: false,
+        protocols: vec![],
+        fallback_protocol: None,
+        enable_compression: true,
+        limits: crate::scrape::Limits {
+            body_size: schedule.body_size_limit,
+            samples: None,
+            targets: None,
+            labels: None,
+            label_name_length: None,
+            label_value_length: None,
+            keep_dropped_targets: None,
+        },
+        name_validation: Default::default(),
+        name_escaping: Default::default(),
+        native_histograms: false,
+        always_scrape_classic_histograms: false,
+        extra_scrape_metrics: false,
+        client: Default::default(),
+        relabel: Default::default(),
+        metric_relabel: Default::default(),
+        discovery: vec![],
     }
 }
 

@@ -40,7 +40,7 @@ use crate::{admin, bus, scrape, sink, telemetry};
 pub const FILE_BYTES_MAX: usize = 16 << 20;
 
 /// A checked configuration: nothing in it needs to be checked again.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// The file that it was read from, as it was named to us.
     pub file: Arc<str>,
@@ -130,6 +130,33 @@ impl Config {
         }
     }
 
+    /// Tells whether a part that runs with this configuration could go on with another one, but for
+    /// what it scrapes.
+    pub fn is_alike(&self, other: &Self, role: Role) -> bool {
+        let relevant = |config: &Self| {
+            let mut config = config.clone();
+            config.scrape = scrape::Settings::default();
+            config.file = Arc::clone(&self.file);
+            // Logs go on as they began.
+            config.log = self.log.clone();
+            match role {
+                Role::Poller => {
+                    config.receiver_stream = None;
+                    config.push_gateway = None;
+                    config.remote_write = Vec::new();
+                    config.max_age = None;
+                }
+                Role::Receiver => {
+                    config.poller_stream = None;
+                    config.spool = None;
+                    config.chain = true;
+                }
+            }
+            config
+        };
+        relevant(self) == relevant(other)
+    }
+
     /// Checks that there is all that a role needs.
     pub fn require(&self, role: Role) -> Result<(), Problems> {
         let mut report = Report::new(&self.file);
@@ -140,8 +167,7 @@ impl Config {
         };
         match role {
             Role::Poller => {
-                let is_own = |target| jobs::is_own(target, self.admin.as_ref());
-                let has_target = !self.scrape.targets.iter().all(is_own);
+                let has_target = !self.scrape.configs.is_empty();
                 need(
                     self.poller_stream.is_some(),
                     "a poller needs `poller_stream`",

@@ -75,7 +75,9 @@ pub(super) fn read(root: &Node, file: &str, report: &mut Report) -> Option<Confi
         log,
         admin,
         max_age: max_age.filter(|age| !age.is_zero()),
-        scrape: scrape::Settings { targets },
+        scrape: scrape::Settings {
+            configs: Vec::new(),
+        },
         poller_stream,
         receiver_stream,
         spool,

@@ -180,8 +180,15 @@ impl FetchError {
 }
 
 impl Fetcher {
+    pub fn new(settings: &super::Settings) -> Result<Self, crate::tls::TlsError> {
+        let _ = settings;
+        Ok(Self::with_tls(
+            crate::tls::client_config(&crate::tls::Settings::default())
+                .or_else(|_| crate::tls::distrusting_config())?,
+        ))
+    }
     /// Builds a client; `tls` serves all `https` targets.
-    pub fn new(tls: rustls::ClientConfig) -> Self {
+    pub fn with_tls(tls: rustls::ClientConfig) -> Self {
         let mut tcp = HttpConnector::new_with_resolver(Resolver(GaiResolver::new()));
         tcp.enforce_http(false);
         tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));

@@ -88,7 +88,7 @@ pub async fn run(context: Context) -> Result<Ending, PollerError> {
     let (scrape_metrics, discover_metrics, metrics) = metrics.register("poller", |registry| {
         (
             scrape::Metrics::register(registry),
-            discover::Metrics::register(registry),
+            discover::Metrics::register(registry, clock.clone()),
             Metrics::register(registry),
         )
     });
@@ -121,7 +121,11 @@ pub async fn run(context: Context) -> Result<Ending, PollerError> {
             false
         }
     };
-    info!(jobs = config.scrape.configs.len(), epoch = site.epoch, "polling");
+    info!(
+        jobs = config.scrape.configs.len(),
+        epoch = site.epoch,
+        "polling"
+    );
     let tasks = site.spawn(pool, reloads, (closed_rx, queues), spool, &stop);
     ready.set(true);
     let found = if has_stream {

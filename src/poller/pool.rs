@@ -91,6 +91,17 @@ struct Job {
     is_over_limit: bool,
 }
 
+/// What becomes of a scrape configuration.
+struct Plan {
+    config: Arc<Config>,
+    /// The job that had its targets so far.
+    before: Option<JobId>,
+    /// Whether that job just goes on.
+    is_same: bool,
+    /// That job's discovery, if it would find the same.
+    discovery: Option<Arc<Running>>,
+}
+
 /// A discovery that runs as long as a job has it.
 struct Running {
     settings: Vec<discover::Settings>,
@@ -218,42 +229,39 @@ impl Pool {
             *kept = true;
             Some(job)
         };
-        let mut plans: Vec<(Arc<Config>, Option<JobId>, bool, Option<Arc<Running>>)> = Vec::new();
-        let mut changed = Vec::new();
+        let mut plans: Vec<Plan> = Vec::with_capacity(settings.configs.len());
         for config in &settings.configs {
-            match find(&|job| *job.config == **config) {
-                Some(job) => plans.push((Arc::clone(config), Some(job.id), true, None)),
-                None => changed.push(plans.len()),
-            }
-            if changed.last() == Some(&plans.len()) {
-                plans.push((Arc::clone(config), None, false, None));
+            let same = find(&|job| *job.config == **config);
+            plans.push(Plan {
+                config: Arc::clone(config),
+                before: same.map(|job| job.id),
+                is_same: same.is_some(),
+                discovery: None,
+            });
+        }
+        for plan in plans.iter_mut().filter(|plan| !plan.is_same) {
+            let name = &plan.config.job_name;
+            if let Some(job) = find(&|job| job.config.job_name == *name) {
+                plan.before = Some(job.id);
+                let is_same = job.discovery.settings == plan.config.discovery;
+                plan.discovery = is_same.then(|| Arc::clone(&job.discovery));
             }
         }
-        for at in changed {
-            let Some(plan) = plans.get_mut(at) else {
-                continue;
+        let mut new = Vec::with_capacity(plans.len());
+        for plan in plans {
+            let job = if plan.is_same {
+                None
+            } else {
+                self.last_id += 1;
+                Some(self.job(plan.config, self.last_id, plan.discovery)?)
             };
-            if let Some(job) = find(&|job| job.config.job_name == plan.0.job_name) {
-                plan.1 = Some(job.id);
-                plan.3 = (job.discovery.settings == plan.0.discovery)
-                    .then(|| Arc::clone(&job.discovery));
-            }
-        }
-        let mut new = Vec::new();
-        for (config, predecessor, is_same, discovery) in plans {
-            if is_same {
-                new.push((None, predecessor));
-                continue;
-            }
-            self.last_id += 1;
-            new.push((Some(self.job(config, self.last_id, discovery)?), predecessor));
+            new.push((job, plan.before));
         }
         // From here on nothing fails.
-        let mut old: HashMap<JobId, Job> =
-            self.jobs.drain(..).map(|job| (job.id, job)).collect();
+        let mut old: HashMap<JobId, Job> = self.jobs.drain(..).map(|job| (job.id, job)).collect();
         let mut replaced = Vec::new();
-        for (job, predecessor) in new {
-            let before = predecessor.and_then(|id| old.remove(&id));
+        for (job, before) in new {
+            let before = before.and_then(|id| old.remove(&id));
             match (job, before) {
                 (Some(job), before) => {
                     if let Some(before) = before {
@@ -384,7 +392,11 @@ impl Pool {
         let targets = scrape::targets(&job.config, &groups);
         let name = &*job.config.job_name;
         for invalid in &targets.invalid {
-            warn!(job = name, error = chain(&invalid.error), "a target is not usable");
+            warn!(
+                job = name,
+                error = chain(&invalid.error),
+                "a target is not usable"
+            );
         }
         if targets.is_over_limit != job.is_over_limit {
             job.is_over_limit = targets.is_over_limit;

@@ -154,3 +154,145 @@ impl Roster {
         u32::try_from(hash % self.lanes).unwrap_or(0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::scrape::Config;
+
+    fn wanted(config: &Arc<Config>, names: &[&str]) -> Vec<Wanted> {
+        let target = |name: &&str| Wanted {
+            target: Target {
+                labels: Arc::new(Labels::of_target("node", name)),
+                url: url::Url::parse(&format!("http://{name}/metrics")).unwrap(),
+                interval: Duration::from_secs(15),
+                timeout: Duration::from_secs(10),
+                config: Arc::clone(config),
+            },
+            is_over_limit: false,
+        };
+        names.iter().map(target).collect()
+    }
+
+    fn numbered(config: &Arc<Config>, numbers: std::ops::Range<usize>) -> Vec<Wanted> {
+        let names: Vec<String> = numbers.map(|n| format!("host{n}:9100")).collect();
+        wanted(
+            config,
+            &names.iter().map(String::as_str).collect::<Vec<_>>(),
+        )
+    }
+
+    fn config() -> Arc<Config> {
+        Arc::new(crate::scrape::tests::config())
+    }
+
+    /// Names what an update changed.
+    #[track_caller]
+    fn check(changes: &Changes, started: &[&str], changed: &[&str], removed: &[&str]) {
+        let names = |targets: Vec<&Target>| {
+            let mut names: Vec<String> = targets
+                .iter()
+                .map(|target| target.labels.instance().to_owned())
+                .collect();
+            names.sort();
+            names
+        };
+        let targets = changes.started.iter().map(|(_, wanted)| &wanted.target);
+        assert_eq!(names(targets.collect()), started, "started");
+        let targets = changes.changed.iter().map(|wanted| &wanted.target);
+        assert_eq!(names(targets.collect()), changed, "changed");
+        let targets = changes.removed.iter().map(|(_, target)| target);
+        assert_eq!(names(targets.collect()), removed, "removed");
+    }
+
+    #[test]
+    fn tells_what_is_new_changed_or_gone() {
+        let (mut roster, config) = (Roster::new(), config());
+        check(
+            &roster.update(1, wanted(&config, &["a", "b"])),
+            &["a", "b"],
+            &[],
+            &[],
+        );
+        check(
+            &roster.update(1, wanted(&config, &["b", "a"])),
+            &[],
+            &[],
+            &[],
+        );
+        let mut slower = wanted(&config, &["b", "c"]);
+        slower[0].target.interval = Duration::from_secs(30);
+        check(&roster.update(1, slower), &["c"], &["b"], &["a"]);
+        let mut many = wanted(&config, &["b", "c"]);
+        many[1].is_over_limit = true;
+        check(&roster.update(1, many), &[], &["b", "c"], &[]);
+        check(&roster.update(1, Vec::new()), &[], &[], &["b", "c"]);
+    }
+
+    #[test]
+    fn labels_belong_to_the_job_that_had_them_first() {
+        let (mut roster, config) = (Roster::new(), config());
+        roster.update(1, wanted(&config, &["a"]));
+        let changes = roster.update(2, wanted(&config, &["a", "b", "b"]));
+        check(&changes, &["b"], &[], &[]);
+        assert_eq!(changes.shadowed, 2);
+        roster.update(1, Vec::new());
+        check(
+            &roster.update(2, wanted(&config, &["a", "b"])),
+            &["a"],
+            &[],
+            &[],
+        );
+    }
+
+    #[test]
+    fn a_job_that_takes_the_place_of_another_keeps_its_targets() {
+        let (mut roster, config) = (Roster::new(), config());
+        roster.update(1, wanted(&config, &["a", "b"]));
+        roster.hand_over(1, 2);
+        let other = Arc::new((*config).clone());
+        let changes = roster.update(2, wanted(&other, &["b", "c"]));
+        check(&changes, &["c"], &["b"], &["a"]);
+    }
+
+    #[test]
+    fn a_large_site_is_spread_evenly() {
+        let (mut roster, config) = (Roster::new(), config());
+        let changes = roster.update(1, numbered(&config, 0..4000));
+        let mut lanes = vec![0; 16];
+        for (lane, _) in changes.started {
+            lanes[lane as usize] += 1;
+        }
+        assert!(
+            lanes.iter().all(|count| (150..350).contains(count)),
+            "{lanes:?}"
+        );
+    }
+
+    #[test]
+    fn a_small_site_has_one_lane() {
+        let (mut roster, config) = (Roster::new(), config());
+        let changes = roster.update(1, numbered(&config, 0..250));
+        assert!(changes.started.iter().all(|(lane, _)| *lane == 0));
+    }
+
+    #[test]
+    fn a_target_keeps_its_lane_when_the_site_grows_or_starts_anew() {
+        let config = config();
+        let lane_of = |changes: &Changes| {
+            let is_it =
+                |(_, wanted): &&(u32, Wanted)| wanted.target.labels.instance() == "host7:9100";
+            changes.started.iter().find(is_it).map(|(lane, _)| *lane)
+        };
+        let mut roster = Roster::new();
+        let small = lane_of(&roster.update(1, numbered(&config, 0..600)));
+        let grown = roster.update(1, numbered(&config, 0..3000));
+        assert_eq!((lane_of(&grown), grown.removed.len()), (None, 0));
+        assert_eq!(
+            lane_of(&Roster::new().update(1, numbered(&config, 0..900))),
+            small
+        );
+    }
+}

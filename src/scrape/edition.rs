@@ -383,11 +383,12 @@ fn rewrite<'k>(
 /// Appends what stands behind a series, without the second word.
 fn put_without_time(tail: &[u8], out: &mut Vec<u8>) {
     let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
-    let mut words = tail.split(|byte| is_blank(byte)).filter(|word| !word.is_empty());
+    let mut words = tail
+        .split(|byte| is_blank(byte))
+        .filter(|word| !word.is_empty());
     out.push(b' ');
     out.extend_from_slice(words.next().unwrap_or_default());
-    drop(words.next());
-    for word in words {
+    for word in words.skip(1) {
         out.push(b' ');
         out.extend_from_slice(word);
     }

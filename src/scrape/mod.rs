@@ -13,6 +13,7 @@ mod schedule;
 mod series;
 mod settings;
 mod shapes;
+mod targets;
 mod worker;
 
 pub use crate::exposition::{NameEscaping, Protocol};
@@ -21,4 +22,8 @@ pub use metrics::Metrics;
 pub use schedule::next_scrape_ms;
 pub use settings::{Config, Limits, Settings, Target};
 pub use shapes::Shapes;
+pub use targets::{Targets, targets};
 pub use worker::{Order, Tools, Worker};
+
+#[cfg(test)]
+pub(crate) mod tests;

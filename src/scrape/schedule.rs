@@ -118,9 +118,10 @@ mod tests {
     #[test]
     fn a_clock_that_is_set_back_is_followed() {
         let mut stamps = Stamps::new(100_000, Duration::from_secs(10));
-        assert_eq!([100_000, 50_000, 60_001].map(|now| stamps.stamp(now)), [
-            100_000, 50_000, 60_000
-        ]);
+        assert_eq!(
+            [100_000, 50_000, 60_001].map(|now| stamps.stamp(now)),
+            [100_000, 50_000, 60_000]
+        );
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub(super) enum Fate {
 
 /// Why a series fails the whole scrape.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum RefusedSeries {
+pub(super) enum RefusedSeries {
     /// It has too many labels.
     #[error("series `{series}` has {count} labels; `label_limit` is {limit}")]
     LabelCount {
@@ -81,7 +81,9 @@ pub enum RefusedSeries {
     #[error("a series has no name after `metric_relabel_configs`")]
     NoName,
     /// Its name, or that of a label, is not valid.
-    #[error("`{0}` is no valid name of a metric or label; `metric_name_validation_scheme` says which are")]
+    #[error(
+        "`{0}` is no valid name of a metric or label; `metric_name_validation_scheme` says which are"
+    )]
     BadName(Box<str>),
 }
 
@@ -304,4 +306,171 @@ fn shortened(text: &str) -> Box<str> {
         short.push('…');
     }
     short.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exposition::{Entry, Parser};
+    use crate::model::Format;
+    use crate::relabel::{Action, Rule, RuleSettings, Rules};
+    use crate::scrape::tests::config;
+
+    /// A target in zone `z`, with what its configuration says.
+    fn rules(change: impl FnOnce(&mut Config)) -> SeriesRules {
+        let mut config = config();
+        change(&mut config);
+        let target = [
+            ("instance", "i"),
+            ("job", "j"),
+            ("zone", "z"),
+            ("__honor_labels__", "true"),
+        ];
+        SeriesRules::new(&Labels::new(target), Arc::new(config))
+    }
+
+    fn decide(rules: &SeriesRules, series: &str) -> Result<Fate, RefusedSeries> {
+        let line = format!("{series} 1\n");
+        let mut parser = Parser::new(line.as_bytes(), Format::Text);
+        let Some(Ok(Entry::Sample(sample))) = parser.next() else {
+            panic!("{series} is no series");
+        };
+        rules.decide(sample.name, sample.labels)
+    }
+
+    fn rule(settings: RuleSettings) -> Rules {
+        Rules::new(vec![Rule::new(settings).unwrap()])
+    }
+
+    #[track_caller]
+    fn check(rules: &SeriesRules, series: &str, expected: &str, labels: &str) {
+        let (text, got) = match decide(rules, series).unwrap() {
+            Fate::Kept(labels) => (series.to_owned(), labels),
+            Fate::Rewritten(text, labels) => (text, labels),
+            Fate::Dropped => ("dropped".to_owned(), Labels::default()),
+        };
+        assert_eq!(text, expected, "{series}");
+        let got: Vec<_> = got.iter().map(|(n, v)| format!("{n}={v}")).collect();
+        assert_eq!(got.join(" "), labels, "{series}");
+    }
+
+    #[test]
+    fn what_no_rule_changes_is_published_as_it_is() {
+        let plain = rules(|config| config.limits.labels = Some(10));
+        check(
+            &plain,
+            "up{a=\"b\"}",
+            "up{a=\"b\"}",
+            "__name__=up a=b instance=i job=j zone=z",
+        );
+        check(
+            &plain,
+            "up{job=\"mine\",zone=\"\"}",
+            "up{job=\"mine\",zone=\"\"}",
+            "__name__=up exported_job=mine instance=i job=j zone=z",
+        );
+    }
+
+    #[test]
+    fn honored_labels_win_and_empty_ones_remove() {
+        let honoring = rules(|config| {
+            config.honor_labels = true;
+            config.limits.labels = Some(10);
+        });
+        let series = "up{job=\"mine\",zone=\"\"}";
+        check(&honoring, series, series, "__name__=up instance=i job=mine");
+    }
+
+    #[test]
+    fn rules_see_the_labels_of_the_target_and_may_change_them() {
+        let settings = |action| RuleSettings {
+            action,
+            ..RuleSettings::default()
+        };
+        let renaming = rules(|config| {
+            config.metric_relabel = rule(RuleSettings {
+                source_labels: vec!["__name__".to_owned(), "zone".to_owned()],
+                regex: Some("(.*);z".to_owned()),
+                target_label: "__name__".to_owned(),
+                replacement: "${1}_z".to_owned(),
+                ..settings(Action::Replace)
+            });
+        });
+        check(
+            &renaming,
+            "up{b=\"1\",a=\"q\\\"\"}",
+            "up_z{a=\"q\\\"\",b=\"1\"}",
+            "__name__=up_z a=q\" b=1 instance=i job=j zone=z",
+        );
+        let without_job = rules(|config| {
+            config.metric_relabel = rule(RuleSettings {
+                regex: Some("job|exported_job".to_owned()),
+                ..settings(Action::LabelDrop)
+            });
+        });
+        check(
+            &without_job,
+            "up{job=\"mine\"}",
+            "up{job=\"\"}",
+            "__name__=up instance=i zone=z",
+        );
+        check(
+            &without_job,
+            "up",
+            "up{job=\"\"}",
+            "__name__=up instance=i zone=z",
+        );
+        let dropping = rules(|config| {
+            config.metric_relabel = rule(RuleSettings {
+                source_labels: vec!["__name__".to_owned()],
+                regex: Some("go_.*".to_owned()),
+                ..settings(Action::Drop)
+            });
+        });
+        check(&dropping, "go_threads", "dropped", "");
+        // A displaced label has its new name already when rules see it, so it must be written so.
+        check(
+            &dropping,
+            "up{job=\"mine\"}",
+            "up{exported_job=\"mine\"}",
+            "__name__=up exported_job=mine instance=i job=j zone=z",
+        );
+    }
+
+    #[test]
+    fn limits_count_the_labels_of_the_target_and_the_name() {
+        let limited = rules(|config| config.limits.labels = Some(4));
+        decide(&limited, "up").unwrap();
+        let error = decide(&limited, "up{a=\"b\"}").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "series `up` has 5 labels; `label_limit` is 4"
+        );
+        let limited = rules(|config| config.limits.label_name_length = Some(8));
+        decide(&limited, "up{abcdefgh=\"1\"}").unwrap();
+        let error = decide(&limited, "up{abcdefghi=\"1\"}").unwrap_err();
+        assert!(matches!(error, RefusedSeries::LabelName { .. }), "{error}");
+        let limited = rules(|config| config.limits.label_value_length = Some(3));
+        decide(&limited, "up{a=\"123\"}").unwrap();
+        let error = decide(&limited, "up{a=\"1234\"}").unwrap_err();
+        assert!(matches!(error, RefusedSeries::LabelValue { .. }), "{error}");
+    }
+
+    #[test]
+    fn names_of_all_of_utf8_may_be_refused() {
+        let legacy = rules(|config| config.name_validation = NameValidation::Legacy);
+        decide(&legacy, "a:b{c=\"d\"}").unwrap();
+        for series in ["{\"my.metric\"}", "up{\"a.b\"=\"c\"}", "{\"1\"}"] {
+            let error = decide(&legacy, series).unwrap_err();
+            assert!(matches!(error, RefusedSeries::BadName(_)), "{error}");
+        }
+    }
+
+    #[test]
+    fn names_that_need_quotes_get_them() {
+        let written = write_series("a.b", [("c d", "e\nf\\")].into_iter());
+        assert_eq!(written, r#"{"a.b","c d"="e\nf\\"}"#);
+        assert_eq!(write_series("a", std::iter::empty()), "a");
+        assert_eq!(write_series("ä", std::iter::empty()), r#"{"ä"}"#);
+    }
 }

@@ -16,6 +16,26 @@ pub struct Settings {
     pub configs: Vec<Arc<Config>>,
 }
 
+impl Settings {
+    /// Returns the number of targets before relabelling, if it is known without asking anybody.
+    pub fn fixed_targets(&self) -> Option<usize> {
+        let mut count = 0;
+        for source in self.configs.iter().flat_map(|config| &config.discovery) {
+            match source {
+                discover::Settings::Static(groups) => {
+                    count += groups
+                        .iter()
+                        .map(|group| group.targets.len())
+                        .sum::<usize>();
+                }
+                #[expect(unreachable_patterns, reason = "there are more kinds soon")]
+                _ => return None,
+            }
+        }
+        Some(count)
+    }
+}
+
 /// One thing to scrape.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {

@@ -139,8 +139,7 @@ impl Worker {
                 };
                 let missed = schedule::missed(due.saturating_duration_since(next), interval);
                 if missed > 0 {
-                    self.metrics
-                        .skipped(self.order.target.labels.job(), missed);
+                    self.metrics.skipped(self.order.target.labels.job(), missed);
                 }
                 next = due + interval;
                 let now_ms = self.clock.now_ms();
@@ -160,8 +159,7 @@ impl Worker {
         if !Arc::ptr_eq(&old.config, &new.config) {
             self.session = order.fetcher.session();
             if old.config.series_settings() != new.config.series_settings() {
-                self.reading =
-                    Reading::new(Arc::clone(&new.labels), Arc::clone(&new.config));
+                self.reading = Reading::new(Arc::clone(&new.labels), Arc::clone(&new.config));
             }
         }
         self.order = order;

@@ -102,7 +102,7 @@ pub enum ServiceError {
 }
 
 /// What a part gets to run with.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Context {
     /// The checked configuration.
     pub config: Config,

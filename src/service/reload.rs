@@ -35,7 +35,9 @@ impl Reloads {
         let (answer_tx, answer) = oneshot::channel();
         let is_full = |_full| "too many reloads are waiting".to_owned();
         self.0.try_send(Request(Some(answer_tx))).map_err(is_full)?;
-        answer.await.unwrap_or_else(|_ended| Err("the program is stopping".to_owned()))
+        answer
+            .await
+            .unwrap_or_else(|_ended| Err("the program is stopping".to_owned()))
     }
 
     /// Asks; when requests are waiting already, they will read the same file.
@@ -96,7 +98,10 @@ impl ReloadMetrics {
 
     pub(super) fn succeeded(&self, clock: &Clock) {
         self.successful.set(1);
-        #[expect(clippy::cast_precision_loss, reason = "milliseconds of this age are exact")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "milliseconds of this age are exact"
+        )]
         let seconds = clock.now_ms() as f64 / 1000.0;
         self.success_time.set(seconds);
     }

@@ -97,7 +97,7 @@ fn gzip(body: &[u8]) -> Vec<u8> {
 
 fn fetcher() -> Fetcher {
     tls::install_provider();
-    Fetcher::new(tls::distrusting_config().unwrap())
+    Fetcher::with_tls(tls::distrusting_config().unwrap())
 }
 
 async fn fetch(url: &Url, body_size_limit: usize) -> Result<super::Fetched, FetchError> {

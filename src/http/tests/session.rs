@@ -229,7 +229,7 @@ async fn http2_is_spoken_where_the_target_wants_it() {
             tokio::spawn(server.serve_connection(stream, service));
         }
     });
-    let fetcher = Fetcher::new(tls::client_config(&trusting).unwrap());
+    let fetcher = Fetcher::with_tls(tls::client_config(&trusting).unwrap());
     let mut session = fetcher.session();
     for _ in 0..3 {
         let body = fetch_with(&mut session, &Url::parse(&url).unwrap()).await;
