@@ -81,7 +81,9 @@ struct Pages {
 
 impl fmt::Debug for Admin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Admin").field("listener", &self.listener).finish()
+        f.debug_struct("Admin")
+            .field("listener", &self.listener)
+            .finish_non_exhaustive()
     }
 }
 

@@ -49,7 +49,7 @@ impl Waiting {
 pub(super) struct Backlog {
     state: Mutex<State>,
     /// Where the number of a queue goes that has its first frame: it needs a publisher.
-    opened: mpsc::UnboundedSender<usize>,
+    opened: mpsc::Sender<usize>,
     signals: Arc<Signals>,
     emptied: Notify,
     bytes_max: usize,
@@ -77,12 +77,13 @@ struct LaneState {
 impl Backlog {
     /// Makes an empty one; the receiver gets the number of each queue once, when it has its first
     /// frame. They are at most [`LANES_MAX`].
-    pub(super) fn new(metrics: Metrics) -> (Self, mpsc::UnboundedReceiver<usize>) {
+    pub(super) fn new(metrics: Metrics) -> (Self, mpsc::Receiver<usize>) {
         Self::with_limit(metrics, BYTES_MAX)
     }
 
-    fn with_limit(metrics: Metrics, bytes_max: usize) -> (Self, mpsc::UnboundedReceiver<usize>) {
-        let (opened, queues) = mpsc::unbounded_channel();
+    fn with_limit(metrics: Metrics, bytes_max: usize) -> (Self, mpsc::Receiver<usize>) {
+        // The backlog writes each number once, so it is never full.
+        let (opened, queues) = mpsc::channel(LANES_MAX);
         let backlog = Self {
             state: Mutex::default(),
             opened,
@@ -109,7 +110,7 @@ impl Backlog {
         let is_closed = state.is_closed;
         let lane = state.lanes.entry(queue).or_insert_with(|| {
             // When nobody listens any more the program ends, and what waits is counted.
-            if !is_closed && self.opened.send(queue).is_err() {
+            if !is_closed && self.opened.try_send(queue).is_err() {
                 debug!(queue, "a frame came when no publisher begins any more");
             }
             LaneState::default()

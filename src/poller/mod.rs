@@ -171,7 +171,7 @@ impl Site {
         self: &Arc<Self>,
         pool: Pool,
         reloads: mpsc::Receiver<ScrapeReload>,
-        (closed, queues): (mpsc::Receiver<Entry>, mpsc::UnboundedReceiver<usize>),
+        (closed, queues): (mpsc::Receiver<Entry>, mpsc::Receiver<usize>),
         spool: Option<Spool>,
         stop: &CancellationToken,
     ) -> Tasks {
@@ -203,7 +203,7 @@ impl Site {
     /// Publishes the frames of all queues, each by a task of its own.
     async fn publish(
         self: Arc<Self>,
-        mut queues: mpsc::UnboundedReceiver<usize>,
+        mut queues: mpsc::Receiver<usize>,
         confirmed: mpsc::Sender<spool::Position>,
         abandon: CancellationToken,
     ) {

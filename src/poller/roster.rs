@@ -118,21 +118,16 @@ impl Roster {
             if entry.job != job {
                 return true;
             }
-            match stay.remove(labels) {
-                Some(wanted) => {
-                    if !wanted.is_same(&entry.wanted) {
-                        entry.wanted = wanted.clone();
-                        changes.changed.push(wanted);
-                    }
-                    true
-                }
-                None => {
-                    changes
-                        .removed
-                        .push((entry.lane, entry.wanted.target.clone()));
-                    false
-                }
+            let Some(wanted) = stay.remove(labels) else {
+                let target = entry.wanted.target.clone();
+                changes.removed.push((entry.lane, target));
+                return false;
+            };
+            if !wanted.is_same(&entry.wanted) {
+                entry.wanted = wanted.clone();
+                changes.changed.push(wanted);
             }
+            true
         });
         self.expect(self.entries.len() + stay.len());
         for (labels, wanted) in stay {

@@ -188,7 +188,7 @@ impl SeriesRules {
         if self.config.name_validation == NameValidation::Legacy {
             let is_bad = |(name, _): &(&str, &str)| !is_legacy(name, false);
             let bad = labels.iter().find(is_bad).map(|(name, _)| name);
-            if let Some(bad) = bad.or((!is_legacy(name, true)).then_some(name)) {
+            if let Some(bad) = bad.or_else(|| (!is_legacy(name, true)).then_some(name)) {
                 return Err(RefusedSeries::BadName(shortened(bad)));
             }
         }
