@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::file::Files;
 use super::fixed::Fixed;
+use super::http::Server;
 use super::refresh::Refresher;
 use super::source::{Event, Output, Source};
 use super::{DiscoverError, Group, Groups, Metrics, Settings};
@@ -124,16 +125,16 @@ impl Discovery {
 }
 
 /// Builds the source that settings describe.
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "other kinds have something to set up"
-)]
 fn build(settings: &Settings) -> Result<Box<dyn Source>, DiscoverError> {
     Ok(match settings {
         Settings::Static(groups) => Box::new(Fixed(groups.clone())),
         Settings::File(files) => {
             Box::new(Refresher::new(Files::new(files), files.refresh_interval))
         }
+        Settings::Http(server) => Box::new(Refresher::new(
+            Server::new(server)?,
+            server.refresh_interval,
+        )),
     })
 }
 

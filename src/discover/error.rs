@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use super::file::FileError;
 use super::glob::GlobError;
+use super::http::HttpError;
+use crate::http::ClientError;
 
 /// Why a source cannot be set up, or why one of its answers is of no use.
 #[derive(Debug, thiserror::Error)]
@@ -38,5 +40,16 @@ pub enum DiscoverError {
         found: usize,
         /// How many are read.
         limit: usize,
+    },
+    /// The client for a server cannot be set up.
+    #[error("cannot set up the client")]
+    Client(#[source] ClientError),
+    /// A server's list is of no use.
+    #[error("cannot use `{url}`")]
+    Http {
+        /// Where it is, without what may be secret.
+        url: String,
+        /// What is wrong with it.
+        source: HttpError,
     },
 }

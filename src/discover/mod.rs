@@ -13,6 +13,7 @@ mod error;
 pub mod file;
 mod fixed;
 pub mod glob;
+pub mod http;
 mod metrics;
 mod refresh;
 mod source;
@@ -47,6 +48,8 @@ pub enum Settings {
     Static(Vec<Arc<Group>>),
     /// `file_sd_configs`: files that are watched.
     File(file::Settings),
+    /// `http_sd_configs`: a server that lists targets.
+    Http(Box<http::Settings>),
 }
 
 /// The label that says where a target is.
