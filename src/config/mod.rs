@@ -228,14 +228,7 @@ fn too_large(file: &str) -> Problems {
 }
 
 fn not_utf8(file: &str, good: &[u8]) -> Problems {
-    let good = String::from_utf8_lossy(good);
-    let line = good.matches('\n').count().saturating_add(1);
-    let column = good.rsplit('\n').next().unwrap_or_default().chars().count();
-    let clamp = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    let at = Position {
-        line: clamp(line),
-        column: clamp(column).saturating_add(1),
-    };
+    let at = crate::yaml::end_of(good);
     problem_of_file(file, at, "the file is not UTF-8 text", "save it as UTF-8")
 }
 

@@ -9,7 +9,10 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use super::file::Files;
 use super::fixed::Fixed;
+use super::http::Server;
+use super::refresh::Refresher;
 use super::source::{Event, Output, Source};
 use super::{DiscoverError, Group, Groups, Metrics, Settings};
 
@@ -29,6 +32,7 @@ pub struct Discovery {
     job: Arc<str>,
     sources: Vec<Box<dyn Source>>,
     metrics: Metrics,
+    interval: Duration,
 }
 
 impl Discovery {
@@ -41,7 +45,15 @@ impl Discovery {
             job: job.into(),
             sources,
             metrics,
+            interval: PUBLISH_INTERVAL,
         })
+    }
+
+    /// Publishes changes as often as every `interval`: tests have no five seconds.
+    #[cfg(test)]
+    pub(super) fn publishing_every(mut self, interval: Duration) -> Self {
+        self.interval = interval;
+        self
     }
 
     /// Puts all groups into `groups` whenever something changed, until `stop`.
@@ -53,10 +65,10 @@ impl Discovery {
     }
 
     async fn publish(self, groups: watch::Sender<Option<Groups>>) {
-        let (job, metrics) = (Arc::clone(&self.job), self.metrics.clone());
+        let (job, metrics, interval) = (Arc::clone(&self.job), self.metrics.clone(), self.interval);
         let mut gathered = Gathered::start(self);
         let mut last: Option<Instant> = None;
-        let mut due = Some(Instant::now() + PUBLISH_INTERVAL);
+        let mut due = Some(Instant::now() + interval);
         loop {
             let is_time = async {
                 match due {
@@ -80,7 +92,7 @@ impl Discovery {
                 (None, due) if !gathered.is_complete() => due,
                 (None, _) => Some(Instant::now()),
                 (Some(last), None) if gathered.has_changed => {
-                    Some((Instant::now() + GATHER).max(last + PUBLISH_INTERVAL))
+                    Some((Instant::now() + GATHER).max(last + interval))
                 }
                 (Some(_), due) => due,
             };
@@ -113,13 +125,16 @@ impl Discovery {
 }
 
 /// Builds the source that settings describe.
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "other kinds have something to set up"
-)]
 fn build(settings: &Settings) -> Result<Box<dyn Source>, DiscoverError> {
     Ok(match settings {
         Settings::Static(groups) => Box::new(Fixed(groups.clone())),
+        Settings::File(files) => {
+            Box::new(Refresher::new(Files::new(files), files.refresh_interval))
+        }
+        Settings::Http(server) => Box::new(Refresher::new(
+            Server::new(server)?,
+            server.refresh_interval,
+        )),
     })
 }
 

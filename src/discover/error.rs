@@ -1,6 +1,12 @@
 //! Why a source gave no targets.
 
+use std::path::PathBuf;
 use std::time::Duration;
+
+use super::file::FileError;
+use super::glob::GlobError;
+use super::http::HttpError;
+use crate::http::ClientError;
 
 /// Why a source cannot be set up, or why one of its answers is of no use.
 #[derive(Debug, thiserror::Error)]
@@ -15,5 +21,35 @@ pub enum DiscoverError {
         found: usize,
         /// How many may be.
         limit: usize,
+    },
+    /// A file of targets is of no use.
+    #[error("cannot use `{}`", path.display())]
+    File {
+        /// Its path.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: FileError,
+    },
+    /// The pattern of files cannot be read.
+    #[error("cannot use the pattern `{0}`")]
+    Pattern(String, #[source] GlobError),
+    /// There are more files than we read.
+    #[error("there are {found} files, of which only the first {limit} are read")]
+    TooManyFiles {
+        /// How many there are.
+        found: usize,
+        /// How many are read.
+        limit: usize,
+    },
+    /// The client for a server cannot be set up.
+    #[error("cannot set up the client")]
+    Client(#[source] ClientError),
+    /// A server's list is of no use.
+    #[error("cannot use `{url}`")]
+    Http {
+        /// Where it is, without what may be secret.
+        url: String,
+        /// What is wrong with it.
+        source: HttpError,
     },
 }

@@ -8,19 +8,20 @@
 //! asked again and again share `refresh`. [`Discovery`] gathers what the sources say.
 
 mod discovery;
+mod document;
 mod error;
+pub mod file;
 mod fixed;
+pub mod glob;
+pub mod http;
 mod metrics;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "no kind here is asked again and again yet")
-)]
 mod refresh;
 mod source;
 #[cfg(test)]
 mod tests;
 
 pub use discovery::Discovery;
+pub use document::DocumentError;
 pub use error::DiscoverError;
 pub use metrics::Metrics;
 
@@ -45,7 +46,14 @@ pub type Groups = Arc<Vec<Arc<Group>>>;
 pub enum Settings {
     /// `static_configs`: nothing to do but to hand them on.
     Static(Vec<Arc<Group>>),
+    /// `file_sd_configs`: files that are watched.
+    File(file::Settings),
+    /// `http_sd_configs`: a server that lists targets.
+    Http(Box<http::Settings>),
 }
+
+/// The label that says where a target is.
+const ADDRESS: &str = "__address__";
 
 /// Targets of one source: ten times what a large site has. A source that lists more is taken for
 /// one that is broken, since every target costs memory and a connection.

@@ -420,6 +420,17 @@ fn too_deep() -> String {
     format!("values are nested more than {DEPTH_MAX} levels deep")
 }
 
+/// Returns the place after the last character of a text; bytes that are no text count as one.
+pub fn end_of(text: &[u8]) -> Position {
+    let text = String::from_utf8_lossy(text);
+    let clamp = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let last = text.rsplit('\n').next().unwrap_or_default();
+    Position {
+        line: clamp(text.matches('\n').count()).saturating_add(1),
+        column: clamp(last.chars().count()).saturating_add(1),
+    }
+}
+
 /// The parser counts lines from 1 and columns from 0.
 fn position(marker: &Marker) -> Position {
     let clamp = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
