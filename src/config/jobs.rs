@@ -11,7 +11,6 @@ use super::keys;
 use super::problem::{Place, Position, Report};
 use super::values::printable;
 use crate::model::Labels;
-use crate::scrape::Target;
 
 /// The job under which a poller scrapes itself, as the ancestor did.
 const OWN_JOB: &str = "prometheus_streams";
@@ -32,6 +31,15 @@ const TARGETS_MAX: usize = 100_000;
 /// The longest name of a job or target: it is part of every URL that a Pushgateway is sent.
 const NAME_MAX: usize = 1024;
 
+pub(super) struct Target { pub labels: Arc<Labels>, pub url: Url, pub interval: Duration, pub timeout: Duration, pub config: Arc<crate::scrape::Config> }
+impl Target { pub fn into_config(self) -> Arc<crate::scrape::Config> {
+    let mut c = (*self.config).clone(); c.job_name = self.labels.job().to_owned();
+    c.scheme = self.url.scheme().to_owned(); c.metrics_path = self.url.path().to_owned();
+    let address = self.url[url::Position::BeforeHost..url::Position::AfterPort].to_owned();
+    c.params = self.url.query_pairs().map(|(k,v)| (k.into_owned(), vec![v.into_owned()])).collect();
+    c.discovery = vec![crate::discover::Settings::Static(vec![Arc::new(crate::discover::Group { source: "0".into(), labels: vec![], targets: vec![vec![("__address__".to_owned(), address), ("instance".to_owned(), self.labels.instance().to_owned())]] })])];
+    Arc::new(c)
+} }
 /// When to scrape.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Schedule {

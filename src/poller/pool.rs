@@ -418,7 +418,7 @@ impl Pool {
         );
         let is_over_limit = targets.is_over_limit;
         let wanted = targets.kept.into_iter().map(|target| Wanted {
-            target,
+            target: Arc::new(target),
             is_over_limit,
         });
         Some((job.id, wanted.collect()))

@@ -39,7 +39,7 @@ struct Entry {
 /// A target, and whether it is one too many.
 #[derive(Debug, Clone)]
 pub(super) struct Wanted {
-    pub(super) target: Target,
+    pub(super) target: Arc<Target>,
     pub(super) is_over_limit: bool,
 }
 
@@ -48,7 +48,7 @@ pub(super) struct Wanted {
 pub(super) struct Changes {
     pub(super) started: Vec<(u32, Wanted)>,
     pub(super) changed: Vec<Wanted>,
-    pub(super) removed: Vec<(u32, Target)>,
+    pub(super) removed: Vec<(u32, Arc<Target>)>,
     /// Targets with the labels of another job's target, which is scraped instead.
     pub(super) shadowed: usize,
 }
@@ -119,7 +119,7 @@ impl Roster {
                 return true;
             }
             let Some(wanted) = stay.remove(labels) else {
-                let target = entry.wanted.target.clone();
+                let target = Arc::clone(&entry.wanted.target);
                 changes.removed.push((entry.lane, target));
                 return false;
             };

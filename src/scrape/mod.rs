@@ -6,8 +6,10 @@
 //! never twice at once, and whatever happens to one target delays no other. It never publishes
 //! and keeps nothing of an exposition once it is handed on but its shape.
 
+mod duration;
 mod edition;
 mod metrics;
+pub mod populate;
 mod reading;
 mod schedule;
 mod series;
@@ -18,11 +20,13 @@ mod worker;
 
 pub use crate::exposition::{NameEscaping, Protocol};
 pub use crate::model::NameValidation;
+pub use duration::DurationError;
 pub use metrics::Metrics;
 pub use schedule::next_scrape_ms;
-pub use settings::{Config, Limits, Settings, Target};
+pub use populate::Target;
+pub use settings::{Config, Limits, Settings};
 pub use shapes::Shapes;
-pub use targets::{Targets, targets};
+pub use targets::{InvalidTarget, Targets, targets};
 pub use worker::{Order, Tools, Worker};
 
 #[cfg(test)]

@@ -3,10 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use url::Url;
-
 use crate::exposition::{NameEscaping, Protocol};
-use crate::model::{Labels, NameValidation};
+use crate::model::NameValidation;
 use crate::{discover, http, relabel};
 
 /// Everything that the poller scrapes.
@@ -28,27 +26,11 @@ impl Settings {
                         .map(|group| group.targets.len())
                         .sum::<usize>();
                 }
-                #[expect(unreachable_patterns, reason = "there are more kinds soon")]
                 _ => return None,
             }
         }
         Some(count)
     }
-}
-
-/// One thing to scrape.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
-    /// Its labels, `job` and `instance` among them.
-    pub labels: Arc<Labels>,
-    /// Where it exposes its metrics.
-    pub url: Url,
-    /// Time from one scrape to the next.
-    pub interval: Duration,
-    /// Time that a whole scrape may take, never more than the interval.
-    pub timeout: Duration,
-    /// How it is scraped.
-    pub config: Arc<Config>,
 }
 
 /// One scrape configuration: Prometheus's `scrape_config`, checked.

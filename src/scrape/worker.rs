@@ -35,7 +35,7 @@ pub struct Worker {
 #[derive(Debug, Clone)]
 pub struct Order {
     /// The target; its labels stay the same as long as the worker lives.
-    pub target: Target,
+    pub target: Arc<Target>,
     /// Fetches as the target's configuration says.
     pub fetcher: Fetcher,
     /// Whether each scrape fails because the configuration has more targets than it may.
