@@ -45,6 +45,7 @@ pub(super) fn read(block: &Block<'_>, report: &mut Report) -> Settings {
         ca: block.file("ca", report).map(Pem::File),
         cert: block.file("cert", report).map(Pem::File),
         key: block.file("key", report).map(Secret::File),
+        min_version: block.choice("min_version", &VERSIONS, report),
         ..common(block, report)
     };
     check(block, &settings, ["`cert`", "`key`"], report);
@@ -57,6 +58,7 @@ pub(super) fn read_tls_config(block: &Block<'_>, report: &mut Report) -> Setting
         ca: pem(block, "ca", "ca_file", report),
         cert: pem(block, "cert", "cert_file", report),
         key: block.secret_or_file("key", "key_file", report),
+        min_version: min_version(block, report),
         max_version: block.choice("max_version", &VERSIONS, report),
         ..common(block, report)
     };
@@ -75,7 +77,6 @@ fn common(block: &Block<'_>, report: &mut Report) -> Settings {
         insecure_skip_verify: block
             .boolean("insecure_skip_verify", report)
             .unwrap_or(false),
-        min_version: min_version(block, report),
         ..Settings::default()
     }
 }

@@ -52,8 +52,8 @@ pub(super) fn read(block: &Block<'_>, report: &mut Report) -> Vec<(String, Secre
             continue;
         };
         if !block.has_any(&["values", "secrets", "files"]) {
-            let what = format!("`{}` has no value", value.place.name);
-            report.problem(&value.place, what, "add `values`, `secrets` or `files`");
+            let what = format!("`{}` has no value, so it is not sent", value.place.name);
+            report.warn(&value.place, what, "add `values`, `secrets` or `files`");
         }
         for key in ["values", "secrets"] {
             for item in items(&block, key, report) {
