@@ -101,8 +101,8 @@ pub(super) fn config_of(schedule: Schedule) -> crate::scrape::Config {
         honor_labels: false,
         honor_timestamps: true,
         track_timestamps_staleness: false,
-        protocols: vec![],
-        fallback_protocol: None,
+        protocols: crate::scrape::Protocol::DEFAULT.to_vec(),
+        fallback_protocol: Some(crate::scrape::Protocol::PrometheusText004),
         enable_compression: true,
         limits: crate::scrape::Limits {
             body_size: schedule.body_size_limit,

@@ -76,7 +76,7 @@ pub(super) fn read(root: &Node, file: &str, report: &mut Report) -> Option<Confi
         admin,
         max_age: max_age.filter(|age| !age.is_zero()),
         scrape: scrape::Settings {
-            configs: Vec::new(),
+            configs: targets.into_iter().map(jobs::Target::into_config).collect(),
         },
         poller_stream,
         receiver_stream,

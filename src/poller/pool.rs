@@ -21,9 +21,8 @@ use super::roster::{Changes, JobId, Roster, Wanted};
 use super::{Site, frames};
 use crate::bus::LaneId;
 use crate::discover::{self, Discovery, Groups};
-use crate::http::Fetcher;
 use crate::model::{Labels, Outcome};
-use crate::scrape::{self, Config, Order, Target, Tools, Worker};
+use crate::scrape::{self, Config, Means, Order, Target, Tools, Worker};
 use crate::service::{self, ScrapeReload};
 use crate::spool::Entry;
 use crate::telemetry::chain;
@@ -82,7 +81,7 @@ pub(super) struct Pool {
 struct Job {
     id: JobId,
     config: Arc<Config>,
-    fetcher: Fetcher,
+    means: Arc<Means>,
     discovery: Arc<Running>,
     /// Ends what wakes the pool for this job.
     _waker: DropGuard,
@@ -285,7 +284,7 @@ impl Pool {
         id: JobId,
         discovery: Option<Arc<Running>>,
     ) -> Result<Job, JobError> {
-        let fetcher = Fetcher::new(&config.client).map_err(|source| JobError::Client {
+        let means = Means::new(&config).map_err(|source| JobError::Client {
             job: config.job_name.clone(),
             source,
         })?;
@@ -310,7 +309,7 @@ impl Pool {
         Ok(Job {
             id,
             config,
-            fetcher,
+            means: Arc::new(means),
             discovery,
             _waker: waker.drop_guard(),
             shadowed: 0,
@@ -454,13 +453,13 @@ impl Pool {
         for (lane, target) in removed {
             self.end(lane, &target);
         }
-        let fetcher = self.jobs.iter().find(|job| job.id == id);
-        let Some(fetcher) = fetcher.map(|job| job.fetcher.clone()) else {
+        let means = self.jobs.iter().find(|job| job.id == id);
+        let Some(means) = means.map(|job| Arc::clone(&job.means)) else {
             return ended;
         };
         let order = |wanted: Wanted| Order {
             target: wanted.target,
-            fetcher: fetcher.clone(),
+            means: Arc::clone(&means),
             is_over_limit: wanted.is_over_limit,
         };
         for wanted in changed {

@@ -27,7 +27,7 @@ pub use populate::Target;
 pub use settings::{Config, Limits, Settings};
 pub use shapes::Shapes;
 pub use targets::{InvalidTarget, Targets, targets};
-pub use worker::{Order, Tools, Worker};
+pub use worker::{Means, Order, Tools, Worker};
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -11,12 +12,13 @@ use tracing::{Instrument as _, debug, info, info_span, warn};
 use super::reading::{Cause, Exposition, ReadError, Reading};
 use super::schedule::Stamps;
 use super::shapes::Shapes;
-use super::{Metrics, Target, schedule};
+use super::{Config, Metrics, Protocol, Target, schedule};
 use crate::clock::Clock;
-use crate::exposition;
+use crate::exposition::{self, ContentTypeError, MediaType};
 use crate::http::{FetchError, Fetcher, Fetching, Session};
-use crate::model::{FailureReason, Outcome, Text};
+use crate::model::{FailureReason, Format, Outcome, Text};
 use crate::telemetry::chain;
+use crate::tls::TlsError;
 use crate::wire::{Body, Record, Scrape};
 
 /// Scrapes one target until it is told to stop.
@@ -36,10 +38,31 @@ pub struct Worker {
 pub struct Order {
     /// The target; its labels stay the same as long as the worker lives.
     pub target: Arc<Target>,
-    /// Fetches as the target's configuration says.
-    pub fetcher: Fetcher,
+    /// What its configuration needs for that.
+    pub means: Arc<Means>,
     /// Whether each scrape fails because the configuration has more targets than it may.
     pub is_over_limit: bool,
+}
+
+/// How the targets of a scrape configuration are fetched from.
+#[derive(Debug)]
+pub struct Means {
+    fetcher: Fetcher,
+    /// What is asked for.
+    accept: HeaderValue,
+}
+
+impl Means {
+    /// Builds a client as the configuration says.
+    pub fn new(config: &Config) -> Result<Self, TlsError> {
+        let accept = exposition::accept_header(&config.protocols, config.name_escaping);
+        Ok(Self {
+            fetcher: Fetcher::new(&config.client)?,
+            // It is made of words that every header may have.
+            accept: HeaderValue::try_from(accept)
+                .unwrap_or_else(|_invalid| HeaderValue::from_static("*/*")),
+        })
+    }
 }
 
 /// What all workers share.
@@ -65,6 +88,8 @@ struct Fetched {
 enum ScrapeError {
     #[error("cannot fetch the exposition")]
     Fetch(#[from] FetchError),
+    #[error("cannot tell what the answer is")]
+    ContentType(#[from] ContentTypeError),
     #[error(transparent)]
     Read(#[from] ReadError),
     #[error("there are more targets than the `target_limit` of the scrape configuration")]
@@ -75,6 +100,7 @@ impl ScrapeError {
     fn reason(&self) -> FailureReason {
         match self {
             Self::Fetch(error) => error.reason(),
+            Self::ContentType(_) => FailureReason::ContentType,
             Self::Read(error) => error.reason(),
             Self::TargetLimit => FailureReason::TargetLimit,
         }
@@ -90,9 +116,9 @@ impl Worker {
             metrics,
             shapes,
         } = tools;
-        let (target, fetcher) = (&order.target, &order.fetcher);
+        let target = &order.target;
         Self {
-            session: fetcher.session(),
+            session: order.means.fetcher.session(),
             reading: Reading::new(Arc::clone(&target.labels), Arc::clone(&target.config)),
             order,
             orders,
@@ -157,7 +183,7 @@ impl Worker {
         let order = self.orders.borrow_and_update().clone();
         let (old, new) = (&self.order.target, &order.target);
         if !Arc::ptr_eq(&old.config, &new.config) {
-            self.session = order.fetcher.session();
+            self.session = order.means.fetcher.session();
             if old.config.series_settings() != new.config.series_settings() {
                 self.reading = Reading::new(Arc::clone(&new.labels), Arc::clone(&new.config));
             }
@@ -194,11 +220,22 @@ impl Worker {
                 url: &target.url,
                 timeout: target.timeout,
                 body_size_limit: target.config.limits.body_size,
+                accept: &self.order.means.accept,
+                is_compressed: target.config.enable_compression,
             })
             .await?;
         let duration = begin.elapsed();
         let bytes = fetched.body.len();
-        let format = exposition::format_of(fetched.content_type.as_deref());
+        let format = if fetched.body.is_empty() {
+            // There is nothing to read.
+            Format::Text
+        } else {
+            let fallback = target.config.fallback_protocol.map(Protocol::media_type);
+            match exposition::choose(fetched.content_type.as_deref(), fallback)? {
+                MediaType::OpenMetrics => Format::OpenMetrics,
+                MediaType::Text | MediaType::Protobuf => Format::Text,
+            }
+        };
         let text = Text {
             text: fetched.body,
             format,
