@@ -21,6 +21,7 @@ mod fleet;
 mod inspect;
 mod outage;
 mod process;
+mod reload;
 mod replay;
 mod spool;
 mod stream;
