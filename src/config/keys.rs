@@ -274,6 +274,43 @@ pub(super) const TARGET: Keys = Keys {
     foreign: &[("labels", UNSUPPORTED)],
 };
 
+pub(super) const DNS_SD: Keys = Keys {
+    block: "dns_sd_configs",
+    known: &["names", "type", "port", "refresh_interval"],
+    foreign: &[("name", "write `names`, a list")],
+};
+
+pub(super) const FILE_SD: Keys = Keys {
+    block: "file_sd_configs",
+    known: &["files", "refresh_interval"],
+    foreign: &[
+        ("file", "write `files`, a list"),
+        ("names", "write `files`"),
+    ],
+};
+
+pub(super) const HTTP_SD: Keys = Keys {
+    block: "http_sd_configs",
+    known: &[
+        "url",
+        "refresh_interval",
+        "basic_auth",
+        "authorization",
+        "bearer_token",
+        "bearer_token_file",
+        "oauth2",
+        "http_headers",
+        "tls_config",
+        "proxy_url",
+        "no_proxy",
+        "proxy_from_environment",
+        "proxy_connect_header",
+        "follow_redirects",
+        "enable_http2",
+    ],
+    foreign: &[("headers", "write `http_headers`")],
+};
+
 /// Every block with its keys, in the order of the documentation.
 ///
 /// The last step of a path such as `remote_write[0].basic_auth.password` belongs to the block

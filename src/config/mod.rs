@@ -9,6 +9,7 @@
 //! stand where; `top`, `stream`, `tls`, `spool`, `http`, `sinks` and `jobs` read the blocks of these names.
 
 mod block;
+mod discover;
 mod http;
 mod jobs;
 mod keys;
