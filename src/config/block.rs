@@ -188,6 +188,18 @@ impl<'a> Block<'a> {
         })
     }
 
+    /// Tells whether a key is there, but has no value.
+    pub(super) fn is_null(&self, key: &str) -> bool {
+        self.place_of_null(key).is_some()
+    }
+
+    /// Returns the place of a key that has no value.
+    pub(super) fn place_of_null(&self, key: &str) -> Option<Place> {
+        let entry = self.entries.iter().find(|entry| &*entry.key == key)?;
+        let is_null = matches!(entry.value.kind, Kind::Null);
+        is_null.then(|| self.place.key(key, entry.at))
+    }
+
     /// Returns the place of a key itself, not of its value.
     pub(super) fn place_of(&self, key: &str) -> Option<Place> {
         let entry = self.entry(key)?;
@@ -328,6 +340,19 @@ impl<'a> Block<'a> {
                 "write a number within these limits",
                 report,
             );
+        }
+        number
+    }
+
+    /// Reads a whole number; zero is one, too.
+    pub(super) fn number(&self, key: &str, report: &mut Report) -> Option<u64> {
+        const EXPECTED: &str = "a whole number";
+        let value = self.value(key)?;
+        let text = value.scalar(EXPECTED, report)?;
+        let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = text.parse().ok().filter(|_: &u64| is_number);
+        if number.is_none() {
+            value.refuse(text, EXPECTED, "write decimal digits", report);
         }
         number
     }

@@ -11,7 +11,8 @@ pub(super) struct Keys {
 }
 
 const UNSUPPORTED: &str = "it is not supported here; remove it";
-const NO_OTHER_ROUTE: &str = "requests go straight to the URL; remove it";
+const NO_SECRET_MANAGER: &str = "there is no secret manager; name a file";
+const OTHER_GRANT: &str = "only the grant `client_credentials` is supported; remove it";
 
 pub(super) const TOP: Keys = Keys {
     block: "",
@@ -147,13 +148,18 @@ pub(super) const PUSH_GATEWAY: Keys = Keys {
         "authorization",
         "bearer_token",
         "bearer_token_file",
+        "oauth2",
         "headers",
+        "http_headers",
         "tls_config",
+        "proxy_url",
+        "no_proxy",
+        "proxy_from_environment",
+        "proxy_connect_header",
+        "follow_redirects",
+        "enable_http2",
     ],
-    foreign: &[
-        ("remote_timeout", "write `timeout`"),
-        ("proxy_url", NO_OTHER_ROUTE),
-    ],
+    foreign: &[("remote_timeout", "write `timeout`")],
 };
 
 pub(super) const REMOTE_WRITE: Keys = Keys {
@@ -168,7 +174,15 @@ pub(super) const REMOTE_WRITE: Keys = Keys {
         "authorization",
         "bearer_token",
         "bearer_token_file",
+        "oauth2",
+        "http_headers",
         "tls_config",
+        "proxy_url",
+        "no_proxy",
+        "proxy_from_environment",
+        "proxy_connect_header",
+        "follow_redirects",
+        "enable_http2",
         "queue_config",
     ],
     foreign: &[
@@ -180,36 +194,68 @@ pub(super) const REMOTE_WRITE: Keys = Keys {
         ("send_native_histograms", UNSUPPORTED),
         ("metadata_config", UNSUPPORTED),
         ("round_robin_dns", UNSUPPORTED),
-        ("oauth2", UNSUPPORTED),
         ("sigv4", UNSUPPORTED),
         ("azuread", UNSUPPORTED),
         ("google_iam", UNSUPPORTED),
-        ("proxy_url", NO_OTHER_ROUTE),
-        ("no_proxy", NO_OTHER_ROUTE),
-        ("proxy_from_environment", NO_OTHER_ROUTE),
-        ("proxy_connect_header", NO_OTHER_ROUTE),
-        (
-            "follow_redirects",
-            "redirects are never followed; remove it",
-        ),
-        (
-            "enable_http2",
-            "HTTP/2 is used where the server offers it; remove it",
-        ),
-        ("http_headers", "write `headers`"),
     ],
 };
 
 pub(super) const BASIC_AUTH: Keys = Keys {
     block: "basic_auth",
     known: &["username", "username_file", "password", "password_file"],
-    foreign: &[("user", "write `username`")],
+    foreign: &[
+        ("user", "write `username`"),
+        ("username_ref", NO_SECRET_MANAGER),
+        ("password_ref", NO_SECRET_MANAGER),
+    ],
 };
 
 pub(super) const AUTHORIZATION: Keys = Keys {
     block: "authorization",
     known: &["type", "credentials", "credentials_file"],
-    foreign: &[("token", "write `credentials`")],
+    foreign: &[
+        ("token", "write `credentials`"),
+        ("credentials_ref", NO_SECRET_MANAGER),
+    ],
+};
+
+pub(super) const OAUTH2: Keys = Keys {
+    block: "oauth2",
+    known: &[
+        "client_id",
+        "client_secret",
+        "client_secret_file",
+        "grant_type",
+        "scopes",
+        "token_url",
+        "endpoint_params",
+        "tls_config",
+        "proxy_url",
+        "no_proxy",
+        "proxy_from_environment",
+        "proxy_connect_header",
+    ],
+    foreign: &[
+        ("client_secret_ref", NO_SECRET_MANAGER),
+        ("client_certificate_key_id", OTHER_GRANT),
+        ("client_certificate_key", OTHER_GRANT),
+        ("client_certificate_key_file", OTHER_GRANT),
+        ("client_certificate_key_ref", OTHER_GRANT),
+        ("signature_algorithm", OTHER_GRANT),
+        ("iss", OTHER_GRANT),
+        ("audience", OTHER_GRANT),
+        ("claims", OTHER_GRANT),
+    ],
+};
+
+pub(super) const HTTP_HEADER: Keys = Keys {
+    block: "http_headers.*",
+    known: &["values", "secrets", "files"],
+    foreign: &[
+        ("value", "write `values`, a list"),
+        ("secret", "write `secrets`, a list"),
+        ("file", "write `files`, a list"),
+    ],
 };
 
 pub(super) const TLS_CONFIG: Keys = Keys {
@@ -226,7 +272,11 @@ pub(super) const TLS_CONFIG: Keys = Keys {
         "min_version",
         "max_version",
     ],
-    foreign: &[],
+    foreign: &[
+        ("ca_ref", NO_SECRET_MANAGER),
+        ("cert_ref", NO_SECRET_MANAGER),
+        ("key_ref", NO_SECRET_MANAGER),
+    ],
 };
 
 pub(super) const QUEUE_CONFIG: Keys = Keys {
@@ -274,41 +324,22 @@ pub(super) const TARGET: Keys = Keys {
     foreign: &[("labels", UNSUPPORTED)],
 };
 
-pub(super) const DNS_SD: Keys = Keys {
-    block: "dns_sd_configs",
-    known: &["names", "type", "port", "refresh_interval"],
-    foreign: &[("name", "write `names`, a list")],
-};
-
-pub(super) const FILE_SD: Keys = Keys {
-    block: "file_sd_configs",
-    known: &["files", "refresh_interval"],
-    foreign: &[
-        ("file", "write `files`, a list"),
-        ("names", "write `files`"),
-    ],
-};
-
-pub(super) const HTTP_SD: Keys = Keys {
-    block: "http_sd_configs",
+pub(super) const RELABEL: Keys = Keys {
+    block: "relabel_configs",
     known: &[
-        "url",
-        "refresh_interval",
-        "basic_auth",
-        "authorization",
-        "bearer_token",
-        "bearer_token_file",
-        "oauth2",
-        "http_headers",
-        "tls_config",
-        "proxy_url",
-        "no_proxy",
-        "proxy_from_environment",
-        "proxy_connect_header",
-        "follow_redirects",
-        "enable_http2",
+        "source_labels",
+        "separator",
+        "regex",
+        "modulus",
+        "target_label",
+        "replacement",
+        "action",
     ],
-    foreign: &[("headers", "write `http_headers`")],
+    foreign: &[
+        ("source_label", "write `source_labels`, a list"),
+        ("if", "write `source_labels` and `regex`"),
+        ("match", "write `source_labels` and `regex`"),
+    ],
 };
 
 /// Every block with its keys, in the order of the documentation.
@@ -316,7 +347,7 @@ pub(super) const HTTP_SD: Keys = Keys {
 /// The last step of a path such as `remote_write[0].basic_auth.password` belongs to the block
 /// that the step before it names.
 pub fn known_keys() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
-    const ALL: [&Keys; 15] = [
+    const ALL: [&Keys; 17] = [
         &TOP,
         &JOB,
         &TARGET,
@@ -330,7 +361,9 @@ pub fn known_keys() -> impl Iterator<Item = (&'static str, &'static [&'static st
         &QUEUE_CONFIG,
         &BASIC_AUTH,
         &AUTHORIZATION,
+        &OAUTH2,
         &HEADER,
+        &HTTP_HEADER,
         &TLS_CONFIG,
     ];
     ALL.into_iter().map(|keys| (keys.block, keys.known))

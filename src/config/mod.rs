@@ -9,11 +9,16 @@
 //! stand where; `top`, `stream`, `tls`, `spool`, `http`, `sinks` and `jobs` read the blocks of these names.
 
 mod block;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "read as soon as scrape configurations are")
+)]
 mod discover;
 mod http;
 mod jobs;
 mod keys;
 mod problem;
+mod relabel;
 mod sinks;
 mod spool;
 mod stream;

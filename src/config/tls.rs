@@ -2,6 +2,7 @@
 
 use super::block::Block;
 use super::problem::Report;
+use super::yaml::Kind;
 use crate::model::Secret;
 use crate::tls::{Pem, Settings, Version};
 
@@ -19,6 +20,9 @@ const SCHEMES: [(&str, Scheme); 3] = [
 ];
 
 const VERSIONS: [(&str, Version); 2] = [("TLS12", Version::Tls12), ("TLS13", Version::Tls13)];
+
+/// What Prometheus may still speak, and we do not (RFC 8996).
+const OLD_VERSIONS: [&str; 2] = ["TLS10", "TLS11"];
 
 /// Reads the ancestor's block, where certificates are always files.
 pub(super) fn read(block: &Block<'_>, report: &mut Report) -> Settings {
@@ -41,6 +45,7 @@ pub(super) fn read(block: &Block<'_>, report: &mut Report) -> Settings {
         ca: block.file("ca", report).map(Pem::File),
         cert: block.file("cert", report).map(Pem::File),
         key: block.file("key", report).map(Secret::File),
+        min_version: block.choice("min_version", &VERSIONS, report),
         ..common(block, report)
     };
     check(block, &settings, ["`cert`", "`key`"], report);
@@ -53,6 +58,7 @@ pub(super) fn read_tls_config(block: &Block<'_>, report: &mut Report) -> Setting
         ca: pem(block, "ca", "ca_file", report),
         cert: pem(block, "cert", "cert_file", report),
         key: block.secret_or_file("key", "key_file", report),
+        min_version: min_version(block, report),
         max_version: block.choice("max_version", &VERSIONS, report),
         ..common(block, report)
     };
@@ -71,9 +77,21 @@ fn common(block: &Block<'_>, report: &mut Report) -> Settings {
         insecure_skip_verify: block
             .boolean("insecure_skip_verify", report)
             .unwrap_or(false),
-        min_version: block.choice("min_version", &VERSIONS, report),
         ..Settings::default()
     }
+}
+
+/// Reads the oldest version to speak; one that is older than all of ours leaves us ours.
+fn min_version(block: &Block<'_>, report: &mut Report) -> Option<Version> {
+    if let Some(value) = block.value("min_version")
+        && let Kind::Scalar(text) = &value.node.kind
+        && OLD_VERSIONS.contains(&&**text)
+    {
+        let what = format!("`{text}` is never spoken; `TLS12` is the oldest version");
+        report.warn(&value.place, what, "write `TLS12`, or remove it");
+        return None;
+    }
+    block.choice("min_version", &VERSIONS, report)
 }
 
 fn server_name(block: &Block<'_>, report: &mut Report) -> Option<String> {

@@ -92,6 +92,17 @@ pub(super) fn parse_boolean(text: &str) -> Option<bool> {
     }
 }
 
+/// Makes a sentence that quotes a value fit for a problem: one line, not long.
+pub(super) fn one_line(text: &str) -> String {
+    const SENTENCE_MAX: usize = 200;
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    let mut line: String = text.chars().take(SENTENCE_MAX).map(plain).collect();
+    if line.len() < text.len() {
+        line.push('…');
+    }
+    line
+}
+
 /// Returns the candidate most like a word, if one is near.
 pub(super) fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
     // A key this long is no slip of the finger, and the comparison takes the square of its length.

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::float_labels::normalized_labels;
+
 /// One entry of a body, in the order of the body.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Entry<'p, 'a> {
@@ -49,6 +51,18 @@ pub struct Sample<'p, 'a> {
     pub line: usize,
     /// Name and label set as written: the identity of the series within its target's bodies.
     pub text: &'a str,
+    /// The type that the last `# TYPE` above says, of whichever family.
+    pub kind: FamilyKind,
+}
+
+impl<'p, 'a> Sample<'p, 'a> {
+    /// Returns the labels as Prometheus 3 stores them: bounds of histograms and quantiles of
+    /// summaries are spelled as `OpenMetrics` spells them, such as `1.0` for `1`.
+    ///
+    /// As in Prometheus it is the last `# TYPE` above that counts, whatever the sample's name.
+    pub fn normalized(&self) -> Cow<'p, [Label<'a>]> {
+        normalized_labels(self.kind, self.labels)
+    }
 }
 
 /// An example of what a sample counts, such as a trace.

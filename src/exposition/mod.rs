@@ -11,10 +11,12 @@
 mod entry;
 mod error;
 mod families;
+mod float_labels;
 mod labels;
 mod media;
 mod number;
 mod parser;
+mod protocol;
 mod scan;
 mod write;
 
@@ -24,8 +26,9 @@ mod tests;
 pub use entry::{Entry, Exemplar, FamilyKind, Label, Sample};
 pub use error::{Keyword, Reason, SyntaxError};
 pub use families::{Families, Family, FamilySample};
-pub use media::format_of;
+pub use media::{ContentTypeError, MediaType, choose, format_of};
 pub(crate) use number::{NORMAL_NAN, parse_seconds, parse_value};
 pub(crate) use parser::is_exemplar;
 pub use parser::{Parser, Summary, check};
+pub use protocol::{NameEscaping, Protocol, accept_header};
 pub use write::{Names, Timestamps, WriteOptions, Written, write_text};

@@ -20,6 +20,8 @@ pub struct Parser<'a> {
     labels: LabelReader<'a>,
     exemplar_labels: LabelReader<'a>,
     name: Cow<'a, str>,
+    /// What the last `# TYPE` said.
+    kind: FamilyKind,
     is_done: bool,
 }
 
@@ -74,6 +76,7 @@ impl<'a> Parser<'a> {
             labels: LabelReader::default(),
             exemplar_labels: LabelReader::default(),
             name: Cow::Borrowed(""),
+            kind: FamilyKind::Unknown,
             is_done: false,
         }
     }
@@ -104,7 +107,10 @@ impl<'a> Parser<'a> {
         };
         Some(Ok(match line {
             Line::Help(family, text) => Entry::Help { family, text },
-            Line::Type(family, kind) => Entry::Type { family, kind },
+            Line::Type(family, kind) => {
+                self.kind = kind;
+                Entry::Type { family, kind }
+            }
             Line::Unit(family, unit) => Entry::Unit { family, unit },
             Line::Comment(text) => Entry::Comment(text),
             Line::Sample(sample) => Entry::Sample(self.lend(sample, number)),
@@ -128,6 +134,7 @@ impl<'a> Parser<'a> {
             }),
             line,
             text: sample.text,
+            kind: self.kind,
         }
     }
 

@@ -1,21 +1,30 @@
-//! The client for sinks, on reqwest.
+//! The client for sinks and discovery, on reqwest.
 
-use std::error::Error as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 
-use super::{AuthError, CONNECT_TIMEOUT, ERROR_BODY_MAX, Settings, USER_AGENT};
+use super::auth::Authorizer;
+use super::headers::Headers;
+use super::redirect::{REDIRECTS_MAX, Way, is_redirect};
+use super::transport::{Ask, Transport, failed};
+use super::{AuthError, ERROR_BODY_MAX, Settings};
 use crate::retry::{Retry, Retryable};
-use crate::tls::{self, TlsError};
+use crate::tls::TlsError;
 
-/// A client for one server: keeps connections, follows no redirect, bounds every answer.
+/// A client for one server: keeps connections, bounds every answer; cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Client {
-    inner: reqwest::Client,
-    settings: Settings,
+pub struct Client(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    transport: Transport,
+    authorizer: Authorizer,
+    headers: Headers,
+    follow_redirects: bool,
     timeout: Duration,
 }
 
@@ -26,7 +35,7 @@ pub struct Answer {
     pub status: StatusCode,
     /// The headers.
     pub headers: HeaderMap,
-    /// The body, cut at the limit that the request named.
+    /// The body, as far as the request's limit lets it.
     pub body: Bytes,
 }
 
@@ -49,18 +58,24 @@ pub enum ClientError {
     /// The library refuses the settings.
     #[error("cannot set up the HTTP client: {0}")]
     Build(String),
-    /// The request cannot be authorized.
+    /// The request cannot be authorized, or a configured header cannot be sent.
     #[error("cannot authorize the request")]
     Auth(#[from] AuthError),
-    /// A configured header cannot be sent.
-    #[error("cannot send header `{0}`")]
-    Header(String),
     /// No complete answer in time.
     #[error("no answer within {}s", .0.as_secs_f64())]
     Timeout(Duration),
     /// The server cannot be reached or broke off.
     #[error("{0}")]
     Connection(String),
+    /// The proxy cannot be reached, or does not let us through.
+    #[error("cannot get through the proxy: {0}")]
+    Proxy(String),
+    /// A redirect that cannot be followed.
+    #[error("cannot follow the redirect: {0}")]
+    Redirect(&'static str),
+    /// The body is larger than the caller takes.
+    #[error("the answer is larger than {0} bytes")]
+    BodyTooLarge(usize),
 }
 
 impl Retryable for ClientError {
@@ -71,27 +86,27 @@ impl Retryable for ClientError {
 }
 
 impl Client {
-    /// Builds a client; `timeout` bounds each whole request.
+    /// Builds a client; `timeout` bounds each whole request of [`send`](Self::send).
     pub fn build(settings: Settings, timeout: Duration) -> Result<Self, ClientError> {
-        let tls = tls::client_config(&settings.tls.clone().unwrap_or_default())?;
-        let inner = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .user_agent(USER_AGENT)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .connect_timeout(CONNECT_TIMEOUT.min(timeout))
-            .timeout(timeout)
-            .pool_max_idle_per_host(32)
-            .build()
-            .map_err(|error| ClientError::Build(causes(&error)))?;
-        Ok(Self {
-            inner,
-            settings,
+        let Settings {
+            tls,
+            proxy,
+            enable_http2,
+            ..
+        } = &settings;
+        let transport = Transport::build(tls.as_ref(), proxy, *enable_http2, timeout)?;
+        Ok(Self(Arc::new(Inner {
+            transport,
+            authorizer: Authorizer::new(settings.auth)?,
+            headers: Headers::new(&settings.headers),
+            follow_redirects: settings.follow_redirects,
             timeout,
-        })
+        })))
     }
 
-    /// Sends a request and reads the answer's body up to `body_max` bytes.
+    /// Sends a request and reads the answer's body up to `body_max` bytes; the rest is left out.
+    ///
+    /// Redirects are not followed: what writes survives only some of them.
     pub async fn send(
         &self,
         method: Method,
@@ -100,66 +115,116 @@ impl Client {
         body: Bytes,
         body_max: usize,
     ) -> Result<Answer, ClientError> {
-        let mut request = self.inner.request(method, url).headers(headers);
-        for (name, secret) in &self.settings.headers {
-            let refused = || ClientError::Header(name.clone());
-            let value = secret.reveal().map_err(AuthError::from)?;
-            let mut value = HeaderValue::from_str(&value).map_err(|_secret| refused())?;
-            value.set_sensitive(true);
-            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_invalid| refused())?;
-            request = request.header(name, value);
-        }
-        if let Some(auth) = &self.settings.auth {
-            request = request.header(http::header::AUTHORIZATION, auth.header()?);
-        }
-        let mut response = request
-            .body(body)
-            .send()
-            .await
-            .map_err(|error| self.failed(&error))?;
-        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
-        let mut body = Vec::new();
-        while body.len() < body_max {
-            match response
-                .chunk()
-                .await
-                .map_err(|error| self.failed(&error))?
-            {
-                Some(chunk) => body.extend_from_slice(&chunk),
-                None => break,
-            }
-        }
-        body.truncate(body_max);
-        Ok(Answer {
-            status,
+        let timeout = self.0.timeout;
+        let mut ask = Ask {
+            method,
+            url,
             headers,
-            body: body.into(),
-        })
+            body,
+            timeout,
+        };
+        self.identify(&mut ask).await?;
+        let (answer, _is_whole) = self.ask(ask, body_max).await?;
+        Ok(answer)
     }
 
-    fn failed(&self, error: &reqwest::Error) -> ClientError {
-        if error.is_timeout() {
-            ClientError::Timeout(self.timeout)
-        } else {
-            ClientError::Connection(causes(error))
+    /// Reads a document: follows redirects where the settings say so, and refuses one that is
+    /// larger than `body_max`.
+    ///
+    /// `timeout` bounds the whole and may be minutes, for queries that wait until something
+    /// changes. `headers` that are marked as sensitive go to the URL's own host only.
+    pub async fn get(
+        &self,
+        url: &Url,
+        headers: &HeaderMap,
+        timeout: Duration,
+        body_max: usize,
+    ) -> Result<Answer, ClientError> {
+        let whole = self.follow(url, headers, timeout, body_max);
+        match tokio::time::timeout(timeout, whole).await {
+            Ok(answer) => answer,
+            Err(_elapsed) => Err(ClientError::Timeout(timeout)),
         }
+    }
+
+    async fn follow(
+        &self,
+        url: &Url,
+        headers: &HeaderMap,
+        timeout: Duration,
+        body_max: usize,
+    ) -> Result<Answer, ClientError> {
+        let mut way = Way::new(url);
+        for _ in 0..=REDIRECTS_MAX {
+            let mut ask = Ask {
+                method: Method::GET,
+                url: way.url.clone(),
+                headers: headers.clone(),
+                body: Bytes::new(),
+                timeout,
+            };
+            if way.is_at_home() {
+                self.identify(&mut ask).await?;
+            } else {
+                let own = headers.iter().filter(|(_, value)| !value.is_sensitive());
+                ask.headers = own
+                    .map(|(name, value)| (name.clone(), value.clone()))
+                    .collect();
+            }
+            let (answer, is_whole) = self.ask(ask, body_max).await?;
+            if self.0.follow_redirects && is_redirect(answer.status) {
+                let next = way.follow(&answer.headers);
+                next.map_err(ClientError::Redirect)?;
+            } else if is_whole {
+                return Ok(answer);
+            } else {
+                return Err(ClientError::BodyTooLarge(body_max));
+            }
+        }
+        Err(ClientError::Redirect("stopped after 10 redirects"))
+    }
+
+    /// Adds what only the configured host may see.
+    async fn identify(&self, ask: &mut Ask) -> Result<(), ClientError> {
+        if let Some(auth) = self.0.authorizer.header(&ask.url).await? {
+            ask.headers.insert(http::header::AUTHORIZATION, auth);
+        }
+        self.0.headers.add_to(&mut ask.headers)?;
+        Ok(())
+    }
+
+    /// Returns the answer, and whether its body is all there.
+    async fn ask(&self, ask: Ask, body_max: usize) -> Result<(Answer, bool), ClientError> {
+        let timeout = ask.timeout;
+        let mut response = self.0.transport.send(ask).await?;
+        let headers = std::mem::take(response.headers_mut());
+        let status = response.status();
+        let (body, is_whole) = read(&mut response, timeout, body_max).await?;
+        let answer = Answer {
+            status,
+            headers,
+            body,
+        };
+        Ok((answer, is_whole))
     }
 }
 
-/// The innermost causes of an error in one line; the outer ones hold the URL, which may be secret.
-fn causes(error: &reqwest::Error) -> String {
-    let mut text = String::new();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        if !text.is_empty() {
-            text.push_str(": ");
+/// Reads a body up to a limit, and tells whether that is all of it.
+pub(super) async fn read(
+    response: &mut reqwest::Response,
+    timeout: Duration,
+    body_max: usize,
+) -> Result<(Bytes, bool), ClientError> {
+    let mut body = Vec::new();
+    // A byte more than allowed shows that there is more.
+    while body.len() <= body_max {
+        let chunk = response.chunk().await;
+        match chunk.map_err(|error| failed(&error, timeout))? {
+            Some(chunk) => body.extend_from_slice(&chunk),
+            None => break,
         }
-        text.push_str(&cause.to_string());
-        source = cause.source();
     }
-    if text.is_empty() {
-        "request failed".to_owned()
-    } else {
-        text
-    }
+    let is_whole = body.len() <= body_max;
+    body.truncate(body_max);
+    Ok((body.into(), is_whole))
 }

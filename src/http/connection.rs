@@ -13,22 +13,19 @@ use http::{Request, Response};
 use http_body_util::Empty;
 use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::{http1, http2};
-use hyper_rustls::MaybeHttpsStream;
-use hyper_util::client::legacy::connect::Connection as _;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::net::TcpStream;
 
-use super::fetch::READ_BUFFER_MAX;
+use super::stream::Stream;
 
-/// What the connector makes.
-pub(super) type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
+/// Bounds what an idle connection keeps, and the size of an answer's headers.
+pub(super) const READ_BUFFER_MAX: usize = 16 * 1024;
 
 /// A connection that is open, as far as we know.
 pub(super) enum Connection {
     /// Nobody polls it but we.
     Http1 {
         sender: http1::SendRequest<Empty<Bytes>>,
-        driver: Pin<Box<http1::Connection<Stream, Empty<Bytes>>>>,
+        driver: Pin<Box<http1::Connection<TokioIo<Stream>, Empty<Bytes>>>>,
     },
     /// It has to answer pings at any time, so it has a task.
     Http2 {
@@ -39,7 +36,9 @@ pub(super) enum Connection {
 impl Connection {
     /// Begins to speak HTTP; which version, the TLS handshake has decided.
     pub(super) async fn open(stream: Stream) -> Result<Self, hyper::Error> {
-        if stream.connected().is_negotiated_h2() {
+        let is_http2 = stream.is_http2();
+        let stream = TokioIo::new(stream);
+        if is_http2 {
             let mut builder = http2::Builder::new(TokioExecutor::new());
             let (sender, driver) = builder.timer(TokioTimer::new()).handshake(stream).await?;
             // It ends with its sender or its peer; whoever sends sees the error.

@@ -1,16 +1,13 @@
 //! The client for scraping, on hyper's connections.
 //!
 //! reqwest keeps a buffer as large as the last body for every idle connection; here it is bounded
-//! by [`READ_BUFFER_MAX`]. What reqwest would do for us stands below: redirects, time-out, body
-//! limit and gzip, each with its own [`FetchError`].
+//! by [`READ_BUFFER_MAX`](super::connection::READ_BUFFER_MAX). What reqwest would do for us stands
+//! here and beside: redirects, proxies, time-out, body limit and gzip, each with its own
+//! [`FetchError`].
 
-use std::error::Error;
-use std::future::Future;
-use std::io::{self, Read as _};
-use std::net::SocketAddr;
-use std::pin::Pin;
+use std::fmt;
+use std::io::Read as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -18,29 +15,20 @@ use http::uri::{PathAndQuery, Uri};
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::Empty;
 use hyper::body::{Body as _, Incoming};
-use hyper_rustls::HttpsConnector;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
 use tokio::time::Instant;
 use url::{Origin, Position, Url};
 
+use super::auth::{Authorizer, without_user};
+use super::connect::{Connector, refused};
 use super::connection::Connection;
-use super::{Auth, CONNECT_TIMEOUT, USER_AGENT};
-use crate::model::{FailureReason, Secret};
-
-/// Bounds what an idle connection keeps, and the size of an answer's headers.
-pub(super) const READ_BUFFER_MAX: usize = 16 * 1024;
+use super::fetch_error::classify;
+use super::headers::Headers;
+use super::redirect::{REDIRECTS_MAX, Way, is_redirect};
+use super::{ClientError, FetchError, Settings, USER_AGENT};
+use crate::tls::TlsError;
 
 /// How long an idle connection is kept, as in Prometheus.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
-
-/// Redirects that are followed, as in Go's client.
-const REDIRECTS_MAX: usize = 10;
-
-/// What we would rather read; Prometheus's order of preference.
-const ACCEPT: &str = "application/openmetrics-text;version=1.0.0;q=0.6,\
-    application/openmetrics-text;version=0.0.1;q=0.5,\
-    text/plain;version=0.0.4;q=0.4,*/*;q=0.3";
 
 /// Room for a body that says how long it is; what is longer makes itself room as it comes.
 const RESERVE_MAX: u64 = 1 << 20;
@@ -51,16 +39,26 @@ const WORDS_MAX: usize = 16 * 1024;
 /// Connections of one session: to the target, and to where it redirects to.
 const KEPT_MAX: usize = 2;
 
-type Connector = HttpsConnector<HttpConnector<Resolver>>;
-
 /// Buffers that wait for the next body; as many targets answer at once in a large site.
 const SPARE_MAX: usize = 16;
 
-/// Makes connections to targets.
-#[derive(Debug, Clone)]
-pub struct Fetcher {
+/// Reaches the targets of one scrape configuration; cheap to clone.
+#[derive(Clone)]
+pub struct Fetcher(Arc<Shared>);
+
+/// What all sessions have in common.
+struct Shared {
     connector: Connector,
+    authorizer: Authorizer,
+    headers: Headers,
+    follow_redirects: bool,
     spare: Spare,
+}
+
+impl fmt::Debug for Fetcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fetcher").finish_non_exhaustive()
+    }
 }
 
 /// Buffers of bodies that were read, shared by all sessions.
@@ -94,8 +92,7 @@ impl Spare {
 
 /// Fetches from one target, whose connection is kept from one time to the next.
 pub struct Session {
-    connector: Connector,
-    spare: Spare,
+    shared: Arc<Shared>,
     kept: Vec<Kept>,
 }
 
@@ -103,6 +100,8 @@ pub struct Session {
 struct Kept {
     origin: Origin,
     since: Instant,
+    /// That of the TLS it was made under.
+    generation: u32,
     connection: Connection,
 }
 
@@ -115,6 +114,10 @@ pub struct Fetching<'a> {
     pub timeout: Duration,
     /// Limit for the body after decompression.
     pub body_size_limit: usize,
+    /// What we would rather read.
+    pub accept: &'a HeaderValue,
+    /// Whether the answer may be compressed.
+    pub is_compressed: bool,
 }
 
 /// A fetched exposition.
@@ -126,80 +129,47 @@ pub struct Fetched {
     pub content_type: Option<String>,
 }
 
-/// Why there is no exposition.
-#[derive(Debug, thiserror::Error)]
-pub enum FetchError {
-    /// No complete answer in time.
-    #[error("no complete answer within {}s; `scrape_timeout` sets the limit", .0.as_secs_f64())]
-    Timeout(Duration),
-    /// The host name has no address.
-    #[error("cannot look up the host: {0}")]
-    Dns(String),
-    /// Nobody listens.
-    #[error("connection refused")]
-    Refused,
-    /// The connection could not be made.
-    #[error("cannot connect: {0}")]
-    Connect(String),
-    /// The handshake failed.
-    #[error("TLS handshake failed: {0}")]
-    Tls(String),
-    /// Not 200.
-    #[error("the target answered with status {0}")]
-    Status(StatusCode),
-    /// A redirect that cannot be followed.
-    #[error("cannot follow the redirect: {0}")]
-    Redirect(&'static str),
-    /// The answer is broken.
-    #[error("the answer is broken: {0}")]
-    Broken(String),
-    /// The body is too large.
-    #[error("the body is larger than {0} bytes; `body_size_limit` sets the limit")]
-    BodyTooLarge(usize),
-    /// The body's encoding is unknown or damaged.
-    #[error("cannot undo the content encoding: {0}")]
-    Encoding(String),
-}
-
-impl FetchError {
-    /// Returns the kind that is published and counted.
-    pub fn reason(&self) -> FailureReason {
-        match self {
-            Self::Timeout(_) => FailureReason::Timeout,
-            Self::Dns(_) => FailureReason::Dns,
-            Self::Refused => FailureReason::Refused,
-            Self::Connect(_) => FailureReason::Connect,
-            Self::Tls(_) => FailureReason::Tls,
-            Self::Status(_) => FailureReason::Status,
-            Self::Redirect(_) => FailureReason::Redirect,
-            Self::Broken(_) => FailureReason::Broken,
-            Self::BodyTooLarge(_) => FailureReason::BodyTooLarge,
-            Self::Encoding(_) => FailureReason::Encoding,
-        }
-    }
+/// A connection, and what came back on it.
+struct Asked {
+    connection: Connection,
+    generation: u32,
+    response: Response<Incoming>,
 }
 
 impl Fetcher {
-    /// Builds a client; `tls` serves all `https` targets.
-    pub fn new(tls: rustls::ClientConfig) -> Self {
-        let mut tcp = HttpConnector::new_with_resolver(Resolver(GaiResolver::new()));
-        tcp.enforce_http(false);
-        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        tcp.set_nodelay(true);
-        let connector = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
-            .https_or_http()
-            .enable_all_versions()
-            .wrap_connector(tcp);
-        let spare = Spare::default();
-        Self { connector, spare }
+    /// Builds what the targets of one scrape configuration share: credentials, TLS and the token.
+    ///
+    /// Certificates that the settings name must be there; the system's are looked at when a target
+    /// first needs TLS.
+    pub fn new(settings: &Settings) -> Result<Self, TlsError> {
+        let authorizer = Authorizer::new(settings.auth.clone()).map_err(|error| match error {
+            ClientError::Tls(error) => error,
+            other => TlsError::Refused(rustls::Error::General(other.to_string())),
+        })?;
+        Ok(Self(Arc::new(Shared {
+            connector: Connector::new(settings)?,
+            authorizer,
+            headers: Headers::new(&settings.headers),
+            follow_redirects: settings.follow_redirects,
+            spare: Spare::default(),
+        })))
+    }
+
+    /// Builds one without credentials and proxies; `tls` serves all `https` targets.
+    pub fn with_tls(tls: rustls::ClientConfig) -> Self {
+        Self(Arc::new(Shared {
+            connector: Connector::with_tls(tls),
+            authorizer: Authorizer::Nobody,
+            headers: Headers::default(),
+            follow_redirects: true,
+            spare: Spare::default(),
+        }))
     }
 
     /// Begins to fetch from a target.
     pub fn session(&self) -> Session {
         Session {
-            connector: self.connector.clone(),
-            spare: self.spare.clone(),
+            shared: Arc::clone(&self.0),
             kept: Vec::new(),
         }
     }
@@ -215,98 +185,144 @@ impl Session {
         }
     }
 
+    /// Takes back a body that was read, so that its memory serves the next.
+    pub fn recycle(&self, body: Bytes) {
+        self.shared.spare.put(body);
+    }
+
     async fn follow(&mut self, fetching: Fetching<'_>) -> Result<Fetched, FetchError> {
-        let mut url = fetching.url.clone();
+        let mut way = Way::new(fetching.url);
         for _ in 0..=REDIRECTS_MAX {
-            // Credentials go to the configured host only.
-            let is_same_host = url.host() == fetching.url.host();
-            let auth = if is_same_host {
-                authorization(fetching.url)
-            } else {
-                None
-            };
-            let (mut connection, response) =
-                self.get(&url, auth.as_ref(), fetching.timeout).await?;
-            let status = response.status();
-            let read = match status {
-                StatusCode::OK => {
-                    let (buffer, limit) = (self.spare.take(), fetching.body_size_limit);
-                    read(&mut connection, response, buffer, limit).await
-                }
-                StatusCode::MOVED_PERMANENTLY
-                | StatusCode::FOUND
-                | StatusCode::SEE_OTHER
-                | StatusCode::TEMPORARY_REDIRECT
-                | StatusCode::PERMANENT_REDIRECT => {
-                    let from = url.clone();
-                    url = location(&from, &response)?;
-                    // What it says to a person is read only to keep the connection.
-                    let mut left = WORDS_MAX;
-                    let rest = connection.read(response.into_body(), |words| {
-                        let enough = left.checked_sub(words.len());
-                        left = enough.ok_or(FetchError::BodyTooLarge(WORDS_MAX))?;
-                        Ok(())
-                    });
-                    let rest: Result<(), FetchError> = rest.await;
-                    if rest.is_ok() {
-                        self.keep(from.origin(), connection).await;
-                    }
-                    continue;
-                }
-                status => return Err(FetchError::Status(status)),
-            };
-            if read.is_ok() {
-                self.keep(url.origin(), connection).await;
+            let mut asked = self.get(&way, fetching).await?;
+            let status = asked.response.status();
+            if status == StatusCode::OK {
+                let (buffer, limit) = (self.shared.spare.take(), fetching.body_size_limit);
+                let read = read(&mut asked.connection, asked.response, buffer, limit).await?;
+                self.keep(way.url.origin(), asked.generation, asked.connection)
+                    .await;
+                return Ok(read);
             }
-            return read;
+            let via = self.shared.connector.forwarding(&way.url);
+            if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED && via.is_some() {
+                return Err(refused(status));
+            }
+            if !(is_redirect(status) && self.shared.follow_redirects) {
+                return Err(FetchError::Status(status));
+            }
+            let from = way.url.origin();
+            way.follow(asked.response.headers())
+                .map_err(FetchError::Redirect)?;
+            // What it says to a person is read only to keep the connection.
+            let mut left = WORDS_MAX;
+            let rest = asked.connection.read(asked.response.into_body(), |words| {
+                let enough = left.checked_sub(words.len());
+                left = enough.ok_or(FetchError::BodyTooLarge(WORDS_MAX))?;
+                Ok(())
+            });
+            let rest: Result<(), FetchError> = rest.await;
+            if rest.is_ok() {
+                self.keep(from, asked.generation, asked.connection).await;
+            }
         }
         Err(FetchError::Redirect("stopped after 10 redirects"))
     }
 
-    /// Takes back a body that was read, so that its memory serves the next.
-    pub fn recycle(&self, body: Bytes) {
-        self.spare.put(body);
-    }
-
     /// Asks; a connection that was kept may have been closed meanwhile, so then once more.
-    async fn get(
-        &mut self,
-        url: &Url,
-        auth: Option<&HeaderValue>,
-        timeout: Duration,
-    ) -> Result<(Connection, Response<Incoming>), FetchError> {
-        if let Some(mut connection) = self.take(&url.origin()).await {
-            let request = request(url, auth, timeout, connection.is_http2())?;
+    async fn get(&mut self, way: &Way<'_>, fetching: Fetching<'_>) -> Result<Asked, FetchError> {
+        let auth = if !way.is_at_home() {
+            None
+        } else if let Authorizer::Nobody | Authorizer::Fixed(_) = &self.shared.authorizer {
+            self.shared.authorizer.header(&way.url).await?
+        } else {
+            // Seldom as well: a token may have to be waited for.
+            Box::pin(self.shared.authorizer.header(&way.url)).await?
+        };
+        let generation = self.shared.connector.generation(&way.url)?;
+        if let Some(mut connection) = self.take(&way.url.origin(), generation).await {
+            let request = self.request(way, fetching, auth.as_ref(), &connection)?;
             if let Ok(response) = connection.send(request).await {
-                return Ok((connection, response));
+                return Ok(Asked {
+                    connection,
+                    generation,
+                    response,
+                });
             }
         }
         // Seldom, and large: it would be a part of what each target needs all the time.
-        let mut connection = Box::pin(self.connect(url)).await?;
-        let request = request(url, auth, timeout, connection.is_http2())?;
+        let mut connection = Box::pin(self.connect(&way.url)).await?;
+        let request = self.request(way, fetching, auth.as_ref(), &connection)?;
         let answered = connection.send(request).await;
         let response = answered.map_err(|error| classify(&error))?;
-        Ok((connection, response))
+        Ok(Asked {
+            connection,
+            generation,
+            response,
+        })
     }
 
-    async fn connect(&mut self, url: &Url) -> Result<Connection, FetchError> {
-        let address = address(url)?;
-        // It is always ready.
-        let stream = tower_service::Service::call(&mut self.connector, address).await;
-        let stream = stream.map_err(|error| classify_connect(&*error))?;
-        Connection::open(stream)
-            .await
-            .map_err(|error| classify(&error))
+    async fn connect(&self, url: &Url) -> Result<Connection, FetchError> {
+        let stream = self.shared.connector.connect(url, address(url)?).await?;
+        let opened = Connection::open(stream).await;
+        opened.map_err(|error| classify(&error))
     }
 
-    async fn take(&mut self, origin: &Origin) -> Option<Connection> {
+    fn request(
+        &self,
+        way: &Way<'_>,
+        fetching: Fetching<'_>,
+        auth: Option<&HeaderValue>,
+        connection: &Connection,
+    ) -> Result<Request<Empty<Bytes>>, FetchError> {
+        let whole = address(&way.url)?;
+        let via = self.shared.connector.forwarding(&way.url);
+        // The port stands there unless it is the scheme's own.
+        let host = &way.url[Position::BeforeHost..Position::AfterPort];
+        let request = if connection.is_http2() {
+            Request::get(whole)
+        } else if via.is_some() {
+            Request::get(whole).header(header::HOST, host)
+        } else {
+            let path = whole.path_and_query().map_or("/", PathAndQuery::as_str);
+            Request::get(path).header(header::HOST, host)
+        };
+        let encoding = if fetching.is_compressed {
+            "gzip"
+        } else {
+            "identity"
+        };
+        let request = request
+            .header(header::ACCEPT, fetching.accept)
+            .header(header::ACCEPT_ENCODING, encoding)
+            .header(header::USER_AGENT, USER_AGENT)
+            .header(
+                "X-Prometheus-Scrape-Timeout-Seconds",
+                fetching.timeout.as_secs_f64().to_string(),
+            )
+            .body(Empty::new());
+        let mut request = request.map_err(|_invalid| FetchError::INVALID)?;
+        let headers = request.headers_mut();
+        if let Some(auth) = auth {
+            headers.insert(header::AUTHORIZATION, auth.clone());
+        }
+        if let Some(auth) = via.and_then(|via| via.authorization.as_ref()) {
+            headers.insert(header::PROXY_AUTHORIZATION, auth.clone());
+        }
+        if way.is_at_home() {
+            self.shared.headers.add_to(headers)?;
+        }
+        Ok(request)
+    }
+
+    async fn take(&mut self, origin: &Origin, generation: u32) -> Option<Connection> {
         let at = self.kept.iter().position(|kept| kept.origin == *origin)?;
         let mut kept = self.kept.swap_remove(at);
-        let is_usable = kept.since.elapsed() < IDLE_TIMEOUT && kept.connection.is_ready().await;
+        let is_usable = kept.since.elapsed() < IDLE_TIMEOUT
+            && kept.generation == generation
+            && kept.connection.is_ready().await;
         is_usable.then_some(kept.connection)
     }
 
-    async fn keep(&mut self, origin: Origin, mut connection: Connection) {
+    async fn keep(&mut self, origin: Origin, generation: u32, mut connection: Connection) {
         if !connection.is_ready().await {
             return;
         }
@@ -316,6 +332,7 @@ impl Session {
         self.kept.push(Kept {
             origin,
             since: Instant::now(),
+            generation,
             connection,
         });
     }
@@ -323,67 +340,10 @@ impl Session {
 
 /// Returns the address without what is for us alone.
 fn address(url: &Url) -> Result<Uri, FetchError> {
-    let mut address = url.clone();
-    // Both fail only for addresses without a host, which are refused before.
-    address.set_username("").unwrap_or_default();
-    address.set_password(None).unwrap_or_default();
+    let mut address = without_user(url.clone());
     address.set_fragment(None);
-    let invalid = "the address is no valid HTTP address";
     let address = address.as_str().parse();
-    address.map_err(|_invalid| FetchError::Redirect(invalid))
-}
-
-fn request(
-    url: &Url,
-    auth: Option<&HeaderValue>,
-    timeout: Duration,
-    is_http2: bool,
-) -> Result<Request<Empty<Bytes>>, FetchError> {
-    let invalid = || FetchError::Redirect("the address is no valid HTTP address");
-    let whole = address(url)?;
-    let request = if is_http2 {
-        Request::get(whole)
-    } else {
-        let path = whole.path_and_query().map_or("/", PathAndQuery::as_str);
-        // The port stands there unless it is the scheme's own.
-        let host = &url[Position::BeforeHost..Position::AfterPort];
-        Request::get(path).header(header::HOST, host)
-    };
-    let mut request = request
-        .header(header::ACCEPT, ACCEPT)
-        .header(header::ACCEPT_ENCODING, "gzip")
-        .header(header::USER_AGENT, USER_AGENT)
-        .header(
-            "X-Prometheus-Scrape-Timeout-Seconds",
-            timeout.as_secs_f64().to_string(),
-        );
-    if let Some(auth) = auth {
-        request = request.header(header::AUTHORIZATION, auth);
-    }
-    request.body(Empty::new()).map_err(|_invalid| invalid())
-}
-
-fn authorization(url: &Url) -> Option<HeaderValue> {
-    if url.username().is_empty() && url.password().is_none() {
-        return None;
-    }
-    let plain = |text: &str| {
-        let decoded = percent_encoding::percent_decode_str(text).decode_utf8_lossy();
-        Secret::Inline(decoded.into())
-    };
-    let auth = Auth::Basic {
-        username: plain(url.username()),
-        password: url.password().map(plain),
-    };
-    auth.header().ok()
-}
-
-fn location(from: &Url, response: &Response<Incoming>) -> Result<Url, FetchError> {
-    let location = response.headers().get(header::LOCATION);
-    let location = location.ok_or(FetchError::Redirect("the answer names no location"))?;
-    let url = location.to_str().ok().and_then(|text| from.join(text).ok());
-    let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    url.ok_or(FetchError::Redirect("the location is no HTTP address"))
+    address.map_err(|_invalid| FetchError::INVALID)
 }
 
 async fn read(
@@ -435,90 +395,5 @@ fn gunzip(compressed: &[u8], limit: usize) -> Result<Vec<u8>, FetchError> {
         Err(FetchError::BodyTooLarge(limit))
     } else {
         Ok(body)
-    }
-}
-
-/// Finds out what a failed request died of.
-fn classify(error: &hyper::Error) -> FetchError {
-    known(error).unwrap_or_else(|| FetchError::Broken(innermost(error)))
-}
-
-/// Finds out why there is no connection.
-fn classify_connect(error: &(dyn Error + 'static)) -> FetchError {
-    known(error).unwrap_or_else(|| FetchError::Connect(innermost(error)))
-}
-
-impl From<hyper::Error> for FetchError {
-    fn from(error: hyper::Error) -> Self {
-        Self::Broken(innermost(&error))
-    }
-}
-
-/// Finds the causes that have a name.
-fn known(error: &(dyn Error + 'static)) -> Option<FetchError> {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if let Some(dns) = error.downcast_ref::<DnsError>() {
-            return Some(FetchError::Dns(dns.0.to_string()));
-        }
-        if let Some(io) = error.downcast_ref::<io::Error>() {
-            if let Some(tls) = tls_error(io) {
-                return Some(FetchError::Tls(tls.to_string()));
-            }
-            match io.kind() {
-                io::ErrorKind::ConnectionRefused => return Some(FetchError::Refused),
-                io::ErrorKind::TimedOut => {
-                    return Some(FetchError::Connect("timed out".to_owned()));
-                }
-                _ => {}
-            }
-        }
-        cause = error.source();
-    }
-    None
-}
-
-/// Finds a TLS error, which the connector wraps as I/O errors within each other.
-fn tls_error(io: &io::Error) -> Option<&rustls::Error> {
-    let inner = io.get_ref()?;
-    match inner.downcast_ref::<io::Error>() {
-        Some(nested) => tls_error(nested),
-        None => inner.downcast_ref(),
-    }
-}
-
-fn innermost(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = error.to_string();
-        cause = error.source();
-    }
-    text
-}
-
-/// The system's resolver, with an error that can be told from others.
-#[derive(Debug, Clone)]
-struct Resolver(GaiResolver);
-
-#[derive(Debug, thiserror::Error)]
-#[error("cannot look up the host")]
-struct DnsError(#[source] io::Error);
-
-impl tower_service::Service<Name> for Resolver {
-    type Response = std::vec::IntoIter<SocketAddr>;
-    type Error = DnsError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, DnsError>> + Send>>;
-
-    fn poll_ready(&mut self, _ctx: &mut Context<'_>) -> Poll<Result<(), DnsError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, name: Name) -> Self::Future {
-        let found = tower_service::Service::call(&mut self.0, name);
-        Box::pin(async move {
-            let found = found.await.map_err(DnsError)?;
-            Ok(found.collect::<Vec<_>>().into_iter())
-        })
     }
 }

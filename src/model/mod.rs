@@ -5,9 +5,11 @@
 //! `wire` module turns it into bytes and back.
 
 pub mod labels;
+mod names;
 mod scrape;
 mod secret;
 
 pub use labels::Labels;
+pub use names::NameValidation;
 pub use scrape::{FailureReason, Format, Heartbeat, Outcome, Record, Scrape, Text};
 pub use secret::{Secret, SecretError};

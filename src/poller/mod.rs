@@ -90,7 +90,7 @@ pub async fn run(context: Context) -> Result<Ending, PollerError> {
         ready,
     } = context;
     let settings = config.poller_stream.clone().ok_or(PollerError::NoStream)?;
-    let fetcher = Fetcher::new(scrape::tls_for(&config.scrape)?);
+    let fetcher = Fetcher::with_tls(scrape::tls_for(&config.scrape)?);
     let spool = config
         .spool
         .map(|settings| open(settings, &clock))

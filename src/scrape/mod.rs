@@ -13,7 +13,9 @@ mod settings;
 mod shapes;
 mod worker;
 
+pub use crate::exposition::{NameEscaping, Protocol};
+pub use crate::model::NameValidation;
 pub use metrics::Metrics;
-pub use settings::{Config, Limits, NameEscaping, NameValidation, Protocol, Settings, Target};
+pub use settings::{Config, Limits, Settings, Target};
 pub use shapes::Shapes;
 pub use worker::{Worker, tls_for};

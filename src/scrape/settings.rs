@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::model::Labels;
+use crate::exposition::{NameEscaping, Protocol};
+use crate::model::{Labels, NameValidation};
 use crate::{discover, http, relabel};
 
 /// Everything that the poller scrapes.
@@ -100,43 +101,4 @@ pub struct Limits {
     pub label_value_length: Option<u64>,
     /// Targets that relabelling dropped and that are remembered to be shown.
     pub keep_dropped_targets: Option<u64>,
-}
-
-/// A format of exposition, by its name in `scrape_protocols`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Protocol {
-    /// `PrometheusProto`: delimited protobuf messages.
-    PrometheusProto,
-    /// `PrometheusText0.0.4`
-    PrometheusText004,
-    /// `PrometheusText1.0.0`
-    PrometheusText100,
-    /// `OpenMetricsText0.0.1`
-    OpenMetricsText001,
-    /// `OpenMetricsText1.0.0`
-    OpenMetricsText100,
-}
-
-/// Which names of metrics and labels are valid: `metric_name_validation_scheme`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum NameValidation {
-    /// All of UTF-8.
-    #[default]
-    Utf8,
-    /// ASCII letters, digits, underscores, and colons in names of metrics.
-    Legacy,
-}
-
-/// How a target is asked to write names: `metric_name_escaping_scheme`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum NameEscaping {
-    /// As they are.
-    #[default]
-    AllowUtf8,
-    /// Everything unusual as `_`.
-    Underscores,
-    /// Dots as `_dot_`.
-    Dots,
-    /// In a form that can be undone.
-    Values,
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::HeaderValue;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -17,6 +18,13 @@ use crate::model::{Outcome, Text};
 use crate::telemetry::chain;
 use crate::tls::{self, TlsError};
 use crate::wire::{Body, Record, Scrape};
+
+/// What we would rather read; Prometheus's order of preference.
+static ACCEPT: HeaderValue = HeaderValue::from_static(
+    "application/openmetrics-text;version=1.0.0;q=0.6,\
+    application/openmetrics-text;version=0.0.1;q=0.5,\
+    text/plain;version=0.0.4;q=0.4,*/*;q=0.3",
+);
 
 /// Scrapes one target until it is told to stop.
 pub struct Worker {
@@ -142,6 +150,8 @@ impl Worker {
                 url: &self.target.url,
                 timeout: self.target.timeout,
                 body_size_limit: self.target.body_size_limit,
+                accept: &ACCEPT,
+                is_compressed: true,
             })
             .await?;
         let duration = begin.elapsed();

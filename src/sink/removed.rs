@@ -13,6 +13,8 @@ pub(super) enum Removal {
     InvalidName,
     /// A series whose name the sink keeps for itself.
     ReservedName,
+    /// A series that the sink's own relabel rules drop.
+    Relabeled,
     /// A sample whose explicit timestamp the sink refuses.
     RefusedTimestamp,
     /// A sample's explicit timestamp; the sample stays.
@@ -20,11 +22,12 @@ pub(super) enum Removal {
 }
 
 impl Removal {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Duplicate,
         Self::Colliding,
         Self::InvalidName,
         Self::ReservedName,
+        Self::Relabeled,
         Self::RefusedTimestamp,
         Self::Timestamp,
     ];
@@ -35,6 +38,7 @@ impl Removal {
             Self::Colliding => "colliding",
             Self::InvalidName => "invalid_name",
             Self::ReservedName => "reserved_name",
+            Self::Relabeled => "relabeled",
             Self::RefusedTimestamp => "refused_timestamp",
             Self::Timestamp => "timestamp",
         }
@@ -97,7 +101,7 @@ mod tests {
         removals.add(Removal::Timestamp);
         removed.add(&removals);
         let counts = removed.counts();
-        assert_eq!(counts.len(), 6);
+        assert_eq!(counts.len(), 7);
         assert!(counts.contains(&("duplicate", 2)));
         assert!(counts.contains(&("timestamp", 1)));
         assert!(counts.contains(&("reserved_name", 0)));

@@ -113,13 +113,14 @@ fn place_of_key(path: &str) -> (String, String) {
         let step = step.split('[').next().unwrap_or_default();
         let is_chosen = steps
             .last()
-            .is_some_and(|last| last == "jobs" || last == "headers");
+            .is_some_and(|last| ["jobs", "headers", "http_headers"].contains(&&**last));
         steps.push(if is_chosen { "*" } else { step }.to_owned());
     }
     let key = steps.pop().unwrap();
     let shared = [
         "basic_auth",
         "authorization",
+        "oauth2",
         "tls_config",
         "queue_config",
         "tls",
@@ -128,6 +129,9 @@ fn place_of_key(path: &str) -> (String, String) {
         Some(last) if shared.contains(&&**last) => (last.clone(), key),
         Some(star) if star == "*" && steps.contains(&"headers".to_owned()) => {
             ("headers.*".to_owned(), key)
+        }
+        Some(star) if star == "*" && steps.contains(&"http_headers".to_owned()) => {
+            ("http_headers.*".to_owned(), key)
         }
         _ => (steps.join("."), key),
     }

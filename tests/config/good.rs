@@ -310,6 +310,92 @@ fn an_http_client_is_authorized_as_in_prometheus() {
 }
 
 #[test]
+fn the_way_to_a_server_is_read_as_in_prometheus() {
+    let (config, warnings) = load(
+        "remote_write:\n\
+         - url: https://a/write\n\
+         \x20 proxy_url: socks5h://me:pw@proxy:1080\n\
+         \x20 no_proxy: 10.0.0.0/8,.example.net\n\
+         \x20 proxy_connect_header: {X-Pass: [a, b]}\n\
+         \x20 http_headers: {X-One: {values: [a], secrets: [b], files: [c]}}\n\
+         \x20 headers: {X-Zero: z}\n\
+         \x20 follow_redirects: false\n\
+         \x20 enable_http2: false\n\
+         \x20 tls_config: {min_version: TLS10}\n\
+         - url: https://b/write\n\
+         \x20 proxy_from_environment: true\n\
+         \x20 follow_redirects: true\n\
+         \x20 http_headers: {X-None: {}}\n\
+         - url: https://c/write\n\
+         \x20 proxy_url: ''\n",
+    );
+    let http = &config.remote_write[0].http;
+    let url = url::Url::parse("socks5h://me:pw@proxy:1080").unwrap();
+    let pair = |name: &str, value: Secret| (name.to_owned(), value);
+    let expected = http::Proxy {
+        url: Some(url),
+        no_proxy: Some("10.0.0.0/8,.example.net".to_owned()),
+        from_environment: false,
+        connect_header: vec![pair("X-Pass", inline("a")), pair("X-Pass", inline("b"))],
+    };
+    assert_eq!(http.proxy, expected);
+    let file = Secret::File("/etc/prometheus-streams/c".into());
+    let headers = [
+        pair("X-Zero", inline("z")),
+        pair("X-One", inline("a")),
+        pair("X-One", inline("b")),
+        pair("X-One", file),
+    ];
+    assert_eq!(http.headers, headers);
+    assert!(!http.follow_redirects && !http.enable_http2);
+    assert_eq!(http.tls.as_ref().unwrap().min_version, None);
+    let http = &config.remote_write[1].http;
+    assert!(http.proxy.from_environment && http.enable_http2);
+    assert_eq!(config.remote_write[2].http, http::Settings::default());
+    let expected = [
+        "`TLS10` is never spoken",
+        "`follow_redirects` has no effect",
+        "`X-None` has no value",
+    ];
+    assert_eq!(warnings.len(), expected.len(), "{warnings:?}");
+    for (warning, expected) in warnings.iter().zip(expected) {
+        assert!(warning.contains(expected), "{warning}");
+    }
+}
+
+#[test]
+fn a_token_is_asked_for_as_in_prometheus() {
+    let (config, _) = load(
+        "push_gateway:\n\
+         \x20 url: http://a\n\
+         \x20 oauth2:\n\
+         \x20   client_id: site\n\
+         \x20   client_secret_file: secret\n\
+         \x20   grant_type: client_credentials\n\
+         \x20   scopes: [one, two]\n\
+         \x20   token_url: https://login/token\n\
+         \x20   endpoint_params: {audience: metrics}\n\
+         \x20   tls_config: {server_name: other}\n\
+         \x20   proxy_url: http://proxy\n",
+    );
+    let http = config.push_gateway.unwrap().http;
+    let Some(http::Auth::OAuth2(oauth2)) = http.auth else {
+        panic!("{:?}", http.auth);
+    };
+    let secret = Secret::File("/etc/prometheus-streams/secret".into());
+    assert_eq!(
+        (&*oauth2.client_id, &oauth2.client_secret),
+        ("site", &secret)
+    );
+    assert_eq!(oauth2.scopes, ["one", "two"]);
+    assert_eq!(oauth2.token_url.as_str(), "https://login/token");
+    let params = [("audience".to_owned(), "metrics".to_owned())];
+    assert_eq!(oauth2.endpoint_params, params);
+    assert_eq!(oauth2.tls.unwrap().server_name.as_deref(), Some("other"));
+    assert!(oauth2.proxy.url.is_some() && http.proxy.url.is_none());
+}
+
+#[test]
 fn headers_and_tls_config_are_read() {
     let (config, _) = load(
         "remote_write:\n\

@@ -7,11 +7,12 @@
 mod dns;
 mod file;
 mod http;
+pub(super) mod keys;
 
 use std::time::Duration;
 
 use super::block::{Block, Value};
-use super::keys::{self, Keys};
+use super::keys::Keys;
 use super::problem::Report;
 use crate::discover::Settings;
 

@@ -73,12 +73,10 @@ async fn converse(mut stream: TcpStream, manner: Manner, answer: &[&[u8]]) {
 }
 
 async fn fetch_with(session: &mut Session, url: &Url) -> Result<Bytes, FetchError> {
-    let fetching = Fetching {
-        url,
-        timeout: Duration::from_secs(10),
-        body_size_limit: 1 << 20,
-    };
-    session.fetch(fetching).await.map(|fetched| fetched.body)
+    session
+        .fetch(fetching(url))
+        .await
+        .map(|fetched| fetched.body)
 }
 
 const SHORT: &[&[u8]] = &[b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nup 1\n"];
@@ -149,9 +147,8 @@ async fn an_answer_that_is_given_up_harms_no_later_one() {
     let server = Counting::start(Manner::Keeps, ANSWER).await;
     let mut session = fetcher().session();
     let small = Fetching {
-        url: &server.url,
-        timeout: Duration::from_secs(10),
         body_size_limit: 4,
+        ..fetching(&server.url)
     };
     let error = session.fetch(small).await.unwrap_err();
     assert_eq!(error.reason(), FailureReason::BodyTooLarge);
@@ -229,7 +226,7 @@ async fn http2_is_spoken_where_the_target_wants_it() {
             tokio::spawn(server.serve_connection(stream, service));
         }
     });
-    let fetcher = Fetcher::new(tls::client_config(&trusting).unwrap());
+    let fetcher = Fetcher::with_tls(tls::client_config(&trusting).unwrap());
     let mut session = fetcher.session();
     for _ in 0..3 {
         let body = fetch_with(&mut session, &Url::parse(&url).unwrap()).await;

@@ -10,6 +10,7 @@ use crate::exposition::{
     Families, FamilySample, Label, Names, SyntaxError, Timestamps, WriteOptions, write_text,
 };
 use crate::model::Format;
+use crate::model::labels::{BODY_SIZE, SAMPLES_SCRAPED};
 use crate::sink::labels::{NAME, TargetLabels};
 use crate::sink::removed::{Removal, Removals};
 
@@ -40,6 +41,9 @@ pub(super) fn translate(
     let mut removals = Removals::default();
     for family in &mut families {
         family.samples.retain_mut(|sample| {
+            if is_report(sample) {
+                return false;
+            }
             if is_reserved(sample) {
                 removals.add(Removal::ReservedName);
                 return false;
@@ -59,6 +63,11 @@ pub(super) fn translate(
     Ok(Body { text, removals })
 }
 
+/// Tells whether the sample is the poller's word about the scrape, which is no series.
+fn is_report(sample: &FamilySample<'_>) -> bool {
+    matches!(&*sample.name, SAMPLES_SCRAPED | BODY_SIZE) && sample.labels.is_empty()
+}
+
 /// Tells whether the gateway keeps a name of the sample for itself.
 fn is_reserved(sample: &FamilySample<'_>) -> bool {
     let mut labels = sample.labels.iter();
@@ -70,7 +79,7 @@ fn export_labels(sample: &mut FamilySample<'_>, key: &TargetLabels<'_>) {
     if !sample.labels.iter().any(|label| key.has(&label.name)) {
         return;
     }
-    let resolved = key.resolve(&sample.name, &sample.labels);
+    let resolved = key.resolve_in_group(&sample.name, &sample.labels);
     let own = resolved
         .iter()
         .filter(|(name, _)| name != NAME && !key.has(name));
@@ -162,6 +171,16 @@ mod tests {
             Format::Text,
             "a{job=\"mine\",instance=\"\"} 1\na{job=\"other\"} 2\n",
             "# TYPE a untyped\na{exported_job=\"mine\"} 1\na{exported_job=\"other\"} 2\n",
+            &[],
+        );
+    }
+
+    #[test]
+    fn what_the_poller_says_of_the_scrape_is_no_series() {
+        check(
+            Format::Text,
+            "a 1\n__scrape_samples_scraped__ 2\n__scrape_body_size_bytes__ 30\n",
+            "# TYPE a untyped\na 1\n",
             &[],
         );
     }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use super::proto::{self, UsualTime};
 use super::series::{SeriesHasher, SeriesSet, TooLarge};
+use super::shared::{Report, Reported};
 use crate::exposition::{Entry, NORMAL_NAN, Parser};
 use crate::model::Format;
 use crate::wire::{Column, Page};
@@ -25,14 +26,18 @@ pub(super) struct ShapeSeries {
     heads: Box<[u8]>,
     /// Where each ends.
     ends: Box<[u32]>,
+    /// Whether some of them are not sent.
+    has_hidden: bool,
+    /// Those that are the poller's word about the scrape, and where they stand.
+    reports: Box<[(Report, usize)]>,
 }
 
 /// Which series of a page a scrape has: a bit each, from the lowest of each word on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Presence(Arc<[u64]>);
 
-/// The labels of a series, and whether it gets a stale marker when it is gone.
-type Tracked<'s> = (&'s [u8], bool);
+/// The labels of a series, and whether it has times of its own.
+type Labeled<'s> = (&'s [u8], bool);
 
 impl ShapeSeries {
     /// Encodes the series of a page, each only once; `put_labels` appends a series' labels.
@@ -66,12 +71,41 @@ impl ShapeSeries {
             }
             ends.push(u32::try_from(heads.len()).ok()?);
         }
-        let series = Self {
+        let mut series = Self {
             page: Arc::clone(page),
             heads: heads.into(),
             ends: ends.into(),
+            has_hidden: false,
+            reports: Box::default(),
         };
+        series.find_hidden();
         series.are_distinct(&origins, hasher).then_some(series)
+    }
+
+    /// Notes which series are not sent.
+    fn find_hidden(&mut self) {
+        let labels = self.heads().map(proto::labels_of_head);
+        let mut has_hidden = false;
+        let mut reports = Vec::new();
+        for (at, labels) in labels.enumerate() {
+            if proto::is_hidden(labels) {
+                has_hidden = true;
+                reports.extend(Report::of_labels(labels).map(|report| (report, at)));
+            }
+        }
+        self.has_hidden = has_hidden;
+        self.reports = reports.into();
+    }
+
+    /// Returns what the poller says of a scrape.
+    pub(super) fn reported(&self, column: &Column) -> Reported {
+        let mut reported = Reported::default();
+        for (report, at) in &self.reports {
+            if let Some(value) = column.get(*at).get() {
+                reported.note(*report, normal(value));
+            }
+        }
+        reported
     }
 
     /// Tells whether no two series have the same labels; those with an origin have not among
@@ -88,14 +122,14 @@ impl ShapeSeries {
     }
 
     /// Returns the labels of a scrape's series that may not be in the next one, with whether they
-    /// get a stale marker when they are gone, and of those of the next one that may not be in it.
+    /// have times of their own, and of those of the next one that may not be in it.
     ///
     /// Left out are series that are in both.
     pub(super) fn unlike<'s>(
         &'s self,
         presence: &Presence,
         (next, then): (&'s Self, &Presence),
-    ) -> (Vec<Tracked<'s>>, Vec<&'s [u8]>) {
+    ) -> (Vec<Labeled<'s>>, Vec<&'s [u8]>) {
         let heads: Vec<&[u8]> = self.heads().collect();
         let origins = origins(&heads, next.heads());
         let mut is_gone: Vec<bool> = (0..heads.len()).map(|at| presence.has(at)).collect();
@@ -112,7 +146,7 @@ impl ShapeSeries {
         let gone = heads.iter().enumerate().zip(is_gone);
         let gone = gone.filter(|(_, is_gone)| *is_gone);
         let gone = gone
-            .map(|((at, head), _)| (proto::labels_of_head(head), !self.page.has_time(at)))
+            .map(|((at, head), _)| (proto::labels_of_head(head), self.page.has_time(at)))
             .collect();
         (gone, new)
     }
@@ -131,15 +165,15 @@ impl ShapeSeries {
         })
     }
 
-    /// Iterates over the labels of the series that are there, and whether they get a stale marker
-    /// when they are gone.
+    /// Iterates over the labels of the series that are there, and whether they have times of their
+    /// own.
     pub(super) fn labels<'s>(
         &'s self,
         presence: &'s Presence,
-    ) -> impl Iterator<Item = Tracked<'s>> {
+    ) -> impl Iterator<Item = Labeled<'s>> {
         let heads = self.heads().enumerate();
         let present = heads.filter(|(at, _)| presence.has(*at));
-        present.map(|(at, head)| (proto::labels_of_head(head), !self.page.has_time(at)))
+        present.map(|(at, head)| (proto::labels_of_head(head), self.page.has_time(at)))
     }
 
     /// Returns the series that are there as those of a text.
@@ -155,27 +189,34 @@ impl ShapeSeries {
         SeriesSet::collect(present, hasher)
     }
 
-    /// Appends the samples of a scrape; those with times of their own to `timed`.
+    /// Appends the samples of a scrape; those with times of their own to `timed`. Returns how many
+    /// there are that are not sent.
     pub(super) fn put(
         &self,
         column: &Column,
         time_ms: i64,
         out: &mut Vec<u8>,
         timed: &mut Vec<u8>,
-    ) {
+    ) -> usize {
         out.reserve(self.heads.len() + self.ends.len() * proto::TAIL_LEN);
         let usual = UsualTime::new(time_ms);
         let samples = self.heads().zip(column.iter());
-        if let (Some(time), false) = (usual, self.page.has_times()) {
+        let is_odd = self.page.has_times() || self.has_hidden;
+        if let (Some(time), false) = (usual, is_odd) {
             for (head, value) in samples {
                 if let Some(value) = value.get() {
                     proto::put_known(out, head, normal(value), time);
                 }
             }
-            return;
+            return 0;
         }
+        let mut hidden = 0;
         for (at, (head, value)) in samples.enumerate() {
             let Some(value) = value.get() else { continue };
+            if self.has_hidden && proto::is_hidden(proto::labels_of_head(head)) {
+                hidden += 1;
+                continue;
+            }
             let (out, time_ms, time) = if self.page.has_time(at) {
                 let time_ms = column.time(at).unwrap_or_default();
                 (&mut *timed, time_ms, UsualTime::new(time_ms))
@@ -189,16 +230,28 @@ impl ShapeSeries {
                 proto::put_series(out, labels, normal(value), time_ms);
             }
         }
+        hidden
     }
 }
 
 impl Presence {
     /// Notes which series have a value; `words` is memory to use. Returns their number, too.
     ///
-    /// When they are the same as last time, what was kept of them then is shared.
-    pub(super) fn of(column: &Column, last: Option<&Self>, words: &mut Vec<u64>) -> (Self, u64) {
+    /// The poller's word about the scrape is not among them. When they are the same as last time,
+    /// what was kept of them then is shared.
+    pub(super) fn of(
+        column: &Column,
+        series: &ShapeSeries,
+        last: Option<&Self>,
+        words: &mut Vec<u64>,
+    ) -> (Self, u64) {
         words.clear();
         words.extend(column.presence());
+        for (_, at) in &series.reports {
+            if let Some(word) = words.get_mut(at / WORD) {
+                *word &= !(1 << (at % WORD));
+            }
+        }
         let count = words.iter().map(|word| u64::from(word.count_ones())).sum();
         let same = last.filter(|last| *last.0 == **words);
         let presence = same.map_or_else(|| Self(words.as_slice().into()), Self::clone);

@@ -54,31 +54,28 @@ impl Last {
         }
     }
 
-    /// Calls `on_stale` with the labels of each series that gets a stale marker when it is gone.
-    pub(super) fn for_each_tracked(&self, mut on_stale: impl FnMut(&[u8])) {
-        for (labels, is_tracked) in self.labels() {
-            if is_tracked {
-                on_stale(labels);
-            }
+    /// Calls `on_stale` with the labels of each series, and whether it has times of its own.
+    pub(super) fn for_each(&self, mut on_stale: impl FnMut(&[u8], bool)) {
+        for (labels, has_time) in self.labels() {
+            on_stale(labels, has_time);
         }
     }
 
-    /// Calls `on_stale` with the labels of each series that is not in the next scrape; returns how
-    /// many there are new.
+    /// Calls `on_stale` with the labels of each series that is not in the next scrape, and whether
+    /// it has times of its own; returns how many there are new.
     pub(super) fn differ(
         &self,
         (series, presence): (&Arc<ShapeSeries>, &Presence),
         hasher: &SeriesHasher,
         scratch: &mut Scratch,
-        mut on_stale: impl FnMut(&[u8]),
+        mut on_stale: impl FnMut(&[u8], bool),
     ) -> u64 {
         match self {
             Self::Columns(last, before) if Arc::ptr_eq(last, series) => {
                 if before.is_same(presence) {
                     return 0;
                 }
-                Self::Columns(Arc::clone(series), before.without(presence))
-                    .for_each_tracked(on_stale);
+                Self::Columns(Arc::clone(series), before.without(presence)).for_each(on_stale);
                 presence.count_without(before)
             }
             Self::Columns(last, before) => {
@@ -92,7 +89,7 @@ impl Last {
         }
     }
 
-    /// Returns the labels of the series, and whether they get a stale marker when they are gone.
+    /// Returns the labels of the series, and whether they have times of their own.
     fn labels(&self) -> Vec<(&[u8], bool)> {
         match self {
             Self::Text(set) | Self::Colliding(set, _) => set.labels().collect(),

@@ -19,6 +19,7 @@ mod last;
 mod messages;
 mod proto;
 mod series;
+mod shared;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -33,8 +34,9 @@ use crate::http::{self, Client, ClientError};
 use crate::model::Labels;
 use crate::wire::Scrape;
 use deliver::RAW_BYTES_MAX;
-use encode::{After, Encoder, Shared, TargetState};
+use encode::{After, Encoder, TargetState};
 use series::SeriesHasher;
+use shared::Shared;
 
 /// A remote-write endpoint and how to write to it.
 #[derive(Debug, Clone, PartialEq, Eq)]

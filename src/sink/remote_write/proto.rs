@@ -34,6 +34,25 @@ pub(super) fn put_label(out: &mut Vec<u8>, name: &str, value: &str) {
     }
 }
 
+/// What the labels of a series begin with that is not sent: an empty label, which no series has
+/// that is. So it is told from all others wherever series are kept and compared.
+const HIDDEN: [u8; 2] = [FIELD_1_BYTES, 0];
+
+/// Appends what stands before the labels of a series that is kept but not sent.
+pub(super) fn put_hidden(out: &mut Vec<u8>) {
+    out.extend_from_slice(&HIDDEN);
+}
+
+/// Tells whether a series with these labels is not sent.
+pub(super) fn is_hidden(labels: &[u8]) -> bool {
+    labels.starts_with(&HIDDEN)
+}
+
+/// Returns what stands behind the start of labels that are not sent.
+pub(super) fn shown(labels: &[u8]) -> Option<&[u8]> {
+    labels.strip_prefix(&HIDDEN)
+}
+
 /// Appends a series with one sample; `labels` is what [`put_label`] wrote.
 pub(super) fn put_series(out: &mut Vec<u8>, labels: &[u8], value: f64, time_ms: i64) {
     let time = time_ms.cast_unsigned();

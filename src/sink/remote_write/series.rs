@@ -42,7 +42,7 @@ struct Line {
 enum Kind {
     /// A series that gets a stale marker when it is gone.
     Tracked,
-    /// A sample with a time of its own: whoever wrote it cares for its end.
+    /// A sample with a time of its own: whoever wrote it cares for its end, as a rule.
     Timestamped,
     /// A series that stands further up already; no labels are kept.
     Duplicate,
@@ -83,23 +83,23 @@ pub(super) struct Scratch {
 impl Scratch {
     /// Compares series that are no walk away from the last ones: by their labels alone.
     ///
-    /// `last` says for each whether it gets a stale marker. Returns how many are new; `on_stale`
-    /// gets the labels of those that are not there any more.
+    /// `last` says for each whether it has times of its own. Returns how many are new; `on_stale`
+    /// gets the same of those that are not there any more.
     pub(super) fn compare<'s>(
         &mut self,
         hasher: &SeriesHasher,
         last: &[(&[u8], bool)],
         now: impl Iterator<Item = &'s [u8]>,
-        mut on_stale: impl FnMut(&[u8]),
+        mut on_stale: impl FnMut(&[u8], bool),
     ) -> u64 {
         self.known.clear();
         self.known
             .extend(last.iter().map(|(labels, _)| hasher.hash(labels)));
         self.seen.clear();
         self.seen.extend(now.map(|labels| hasher.hash(labels)));
-        for (labels, is_tracked) in last {
-            if *is_tracked && !self.seen.contains(&hasher.hash(labels)) {
-                on_stale(labels);
+        for (labels, has_time) in last {
+            if !self.seen.contains(&hasher.hash(labels)) {
+                on_stale(labels, *has_time);
             }
         }
         self.seen.difference(&self.known).count() as u64
@@ -151,12 +151,11 @@ impl SeriesSet {
         })
     }
 
-    /// Iterates over the labels of all series, and whether they get a stale marker when they are
-    /// gone.
+    /// Iterates over the labels of all series, and whether they have times of their own.
     pub(super) fn labels(&self) -> impl Iterator<Item = (&[u8], bool)> {
         self.with_labels()
             .filter(|(line, _)| line.has_labels())
-            .map(|(line, labels)| (labels, line.kind == Kind::Tracked))
+            .map(|(line, labels)| (labels, line.kind == Kind::Timestamped))
     }
 
     fn with_labels(&self) -> impl Iterator<Item = (Line, &[u8])> {
@@ -310,8 +309,9 @@ impl<'w> Walk<'w> {
         ahead.map(|ahead| self.next + ahead)
     }
 
-    /// Ends the walk; `on_stale` gets the labels of each series that is not there any more.
-    pub(super) fn finish(mut self, mut on_stale: impl FnMut(&[u8])) -> Walked {
+    /// Ends the walk; `on_stale` gets the labels of each series that is not there any more, and
+    /// whether it has times of its own.
+    pub(super) fn finish(mut self, mut on_stale: impl FnMut(&[u8], bool)) -> Walked {
         if !self.is_changed {
             if self.next == self.last.lines.len() {
                 return Walked {
@@ -321,9 +321,9 @@ impl<'w> Walk<'w> {
             }
             self.begin_change();
         }
-        for (labels, is_tracked) in self.last.labels() {
-            if is_tracked && !self.scratch.seen.contains(&self.hasher.hash(labels)) {
-                on_stale(labels);
+        for (labels, has_time) in self.last.labels() {
+            if !self.scratch.seen.contains(&self.hasher.hash(labels)) {
+                on_stale(labels, has_time);
             }
         }
         let series = SeriesSet {
@@ -375,8 +375,11 @@ mod tests {
                 }
             }
             let mut gone = Vec::new();
-            let walked =
-                walk.finish(|labels| gone.push(String::from_utf8(labels.to_vec()).unwrap()));
+            let walked = walk.finish(|labels, has_time| {
+                if !has_time {
+                    gone.push(String::from_utf8(labels.to_vec()).unwrap());
+                }
+            });
             assert_eq!(out.join(" "), written, "written");
             assert_eq!(gone.join(" "), stale, "stale");
             assert_eq!(walked.added, added, "added");

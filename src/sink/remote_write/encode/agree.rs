@@ -7,9 +7,21 @@ use proptest::prelude::*;
 use prost::Message as _;
 
 use super::*;
+use crate::model::Labels;
 use crate::model::{FailureReason, Format, Text};
 use crate::sink::remote_write::messages::WriteRequest;
+use crate::sink::remote_write::series::SeriesHasher;
 use crate::wire::{Column, Columns, Shape, ShapeStore, Value};
+
+/// A target that wants everything.
+const RESERVED: [(&str, &str); 6] = [
+    ("job", "j"),
+    ("instance", "i"),
+    ("__honor_labels__", "true"),
+    ("__track_timestamps_staleness__", "true"),
+    ("__scrape_timeout__", "10"),
+    ("__scrape_sample_limit__", "100"),
+];
 
 /// Series that random targets expose; the first of them get equal labels in pairs.
 fn key(number: usize) -> String {
@@ -22,6 +34,10 @@ fn key(number: usize) -> String {
         5 => "c{exported_job=\"mine\"}".to_owned(),
         6 => "up".to_owned(),
         7 => "scrape_series_added{instance=\"x\"}".to_owned(),
+        9 => "__scrape_samples_scraped__".to_owned(),
+        10 => "__scrape_body_size_bytes__".to_owned(),
+        11 => "d{job=\"\",instance=\"other\"}".to_owned(),
+        12 => "__scrape_samples_scraped__{a=\"b\"}".to_owned(),
         8 => format!("long{{l=\"{}\"}}", "ä\\n".repeat(100)),
         _ => format!("s_bucket{{n=\"{number}\",le=\"1\"}}"),
     }
@@ -126,11 +142,13 @@ struct Pair {
     known: Vec<Arc<Shape>>,
     column: Column,
     time_ms: i64,
+    target: Arc<Labels>,
 }
 
 impl Pair {
     fn new(time_ms: i64) -> Self {
         Self {
+            target: Arc::new(Labels::of_target("j", "i")),
             fast: (Encoder::default(), None),
             slow: (Encoder::default(), None),
             shared: Shared {
@@ -158,7 +176,7 @@ impl Pair {
             Step::Shape(format, mut samples) => {
                 let mut seen = std::collections::HashSet::new();
                 samples.retain(|(series, ..)| seen.insert(*series));
-                let shape = build(&body_of(format, &samples), format);
+                let shape = self.build(&body_of(format, &samples), format);
                 self.known.push(self.shapes.insert(shape).unwrap());
                 let shape = self.known.last().unwrap();
                 self.column = shape.template().clone();
@@ -180,8 +198,8 @@ impl Pair {
                 let mut body = Vec::new();
                 last.write_text(&text, &mut body);
                 let body = String::from_utf8(body).unwrap();
-                self.known
-                    .push(Arc::new(build(&body, last.page().format())));
+                let again = self.build(&body, last.page().format());
+                self.known.push(Arc::new(again));
                 self.columns()?
             }
             Step::Columns(values) => {
@@ -213,6 +231,10 @@ impl Pair {
         })
     }
 
+    fn build(&self, body: &str, format: Format) -> Shape {
+        Shape::build(Arc::clone(&self.target), body.as_bytes(), format).unwrap()
+    }
+
     fn columns(&self) -> Option<Body> {
         Some(Body::Columns(Columns {
             shape: Arc::clone(self.known.last()?),
@@ -225,7 +247,7 @@ impl Pair {
     fn check(&mut self, outcome: Outcome<Body>, is_primed: bool) {
         self.time_ms += 1000;
         let scrape = |outcome| Scrape {
-            target: Arc::new(Labels::of_target("j", "i")),
+            target: Arc::clone(&self.target),
             time_ms: self.time_ms,
             outcome,
         };
@@ -277,11 +299,6 @@ impl Pair {
     }
 }
 
-fn build(body: &str, format: Format) -> Shape {
-    let target = Arc::new(Labels::of_target("j", "i"));
-    Shape::build(target, body.as_bytes(), format).unwrap()
-}
-
 fn commit(state: &mut Option<TargetState>, after: After) {
     match after {
         After::Same => {}
@@ -296,9 +313,13 @@ proptest! {
     #[test]
     fn values_are_written_as_their_text_is(
         is_usual: bool,
+        is_reserved: bool,
         steps in proptest::collection::vec((any_step(), proptest::bool::weighted(0.2)), 1..24),
     ) {
         let mut pair = Pair::new(if is_usual { 1_700_000_000_000 } else { 0 });
+        if is_reserved {
+            pair.target = Arc::new(Labels::new(RESERVED));
+        }
         for (step, is_primed) in steps {
             if let Some(outcome) = pair.outcome(step) {
                 pair.check(outcome, is_primed);

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{EncodeError, Encoder, Output, REPORT, STALE, Shared, TargetState, put_labels};
+use super::{EncodeError, Encoder, Output, REPORT, TargetState, report};
 use crate::exposition::{Entry, Parser};
 use crate::model::{Format, Text};
 use crate::sink::labels::TargetLabels;
 use crate::sink::remote_write::columns::{Presence, ShapeSeries};
 use crate::sink::remote_write::last::Last;
-use crate::sink::remote_write::series::{SeriesSet, Walk};
-use crate::sink::removed::Removals;
-use crate::wire::{Body, Columns};
+use crate::sink::remote_write::proto;
+use crate::sink::remote_write::series::Walk;
+use crate::sink::remote_write::shared::{Report, Reported, Shared};
+use crate::sink::removed::{Removal, Removals};
+use crate::wire::{Body, Columns, Page};
 
 /// A scrape that brought an exposition.
 pub(super) struct Exposed<'a> {
@@ -31,6 +33,8 @@ pub(super) struct Put {
     pub(super) scraped: u64,
     /// How many of its series the last one did not have.
     pub(super) added: u64,
+    /// What the poller says of it.
+    pub(super) reported: Reported,
 }
 
 /// What is known of values before they are written.
@@ -42,11 +46,17 @@ pub(super) struct Known {
 
 impl Put {
     /// Returns the values of the series about the scrape, in the order of [`REPORT`].
-    pub(super) fn report(&self, duration: Duration) -> [f64; REPORT.len()] {
+    pub(super) fn report(
+        &self,
+        duration: Duration,
+        labels: &TargetLabels<'_>,
+    ) -> [f64; REPORT.len()] {
         #[expect(clippy::cast_precision_loss, reason = "no scrape has 2^53 series")]
-        let (scraped, added) = (self.scraped as f64, self.added as f64);
+        let (kept, added) = (self.scraped as f64, self.added as f64);
         // The poller relabels before it publishes, so all that arrives has passed relabeling.
-        [1.0, duration.as_secs_f64(), scraped, scraped, added]
+        let scraped = self.reported.samples.unwrap_or(kept);
+        let usual = [1.0, duration.as_secs_f64(), scraped, kept, added];
+        report(usual, self.reported.body_size.unwrap_or_default(), labels)
     }
 }
 
@@ -74,23 +84,16 @@ impl<'a> Exposed<'a> {
         out: &mut Output<'_>,
         removals: &mut Removals,
     ) -> Result<Put, EncodeError> {
-        let (columns, text) = match body {
-            Body::Text(text) => (None, text.clone()),
-            Body::Columns(columns) => match self.know(columns, encoder) {
-                Some(known) => return Ok(self.put_columns(columns, known, encoder, out)),
-                None => (Some(columns), body.to_text()),
-            },
-        };
-        let (set, scraped, added) = self.put_text(&text, encoder, out, removals)?;
-        let last = match columns {
-            Some(columns) => Last::Colliding(set, Arc::clone(columns.shape.page())),
-            None => Last::Text(set),
-        };
-        Ok(Put {
-            last,
-            scraped,
-            added,
-        })
+        match body {
+            Body::Text(text) => self.put_text(text, None, encoder, (out, removals)),
+            Body::Columns(columns) => {
+                if let Some(known) = self.know(columns, encoder) {
+                    return Ok(self.put_columns(columns, known, encoder, (out, removals)));
+                }
+                let page = Some(columns.shape.page());
+                self.put_text(&body.to_text(), page, encoder, (out, removals))
+            }
+        }
     }
 
     /// Looks at which series there are; `None` if the values must go the way of a text.
@@ -107,11 +110,12 @@ impl<'a> Exposed<'a> {
                 page,
                 self.last.and_then(Last::encoded),
                 &self.shared.hasher,
-                |out, sample| put_labels(out, &self.labels.resolve(sample.name, sample.labels)),
+                |out, sample| Shared::put_labels(out, sample, self.labels),
             )?),
         };
         let before = last.map(|(_, presence)| presence);
-        let (presence, scraped) = Presence::of(&columns.column, before, &mut encoder.words);
+        let words = &mut encoder.words;
+        let (presence, scraped) = Presence::of(&columns.column, &series, before, words);
         Some(Known {
             series,
             presence,
@@ -124,7 +128,7 @@ impl<'a> Exposed<'a> {
         columns: &Columns,
         known: Known,
         encoder: &mut Encoder,
-        out: &mut Output<'_>,
+        (out, removals): (&mut Output<'_>, &mut Removals),
     ) -> Put {
         let Known {
             series,
@@ -132,13 +136,16 @@ impl<'a> Exposed<'a> {
             scraped,
         } = known;
         let Output { bytes, timed, .. } = &mut *out;
-        series.put(&columns.column, self.time_ms, bytes, timed);
-        out.series += usize::try_from(scraped).unwrap_or(usize::MAX);
+        let reported = series.reported(&columns.column);
+        let hidden = series.put(&columns.column, self.time_ms, bytes, timed);
+        let relabeled = hidden.saturating_sub(reported.count());
+        removals.add_many(Removal::Relabeled, relabeled);
+        out.series += usize::try_from(scraped).unwrap_or(usize::MAX) - relabeled;
         let now = (&series, &presence);
         let scratch = &mut encoder.scratch;
         let added = match self.last {
-            Some(last) => last.differ(now, &self.shared.hasher, scratch, |gone| {
-                self.end(gone, out);
+            Some(last) => last.differ(now, &self.shared.hasher, scratch, |gone, has_time| {
+                self.end(gone, has_time, out);
             }),
             None => scraped,
         };
@@ -146,16 +153,18 @@ impl<'a> Exposed<'a> {
             last: Last::Columns(series, presence),
             scraped,
             added,
+            reported,
         }
     }
 
+    /// Writes a text; with a page it is that of values which cannot go their own way.
     fn put_text(
         &self,
         Text { text, format }: &Text,
+        page: Option<&Arc<Page>>,
         encoder: &mut Encoder,
-        out: &mut Output<'_>,
-        removals: &mut Removals,
-    ) -> Result<(Arc<SeriesSet>, u64, u64), EncodeError> {
+        (out, removals): (&mut Output<'_>, &mut Removals),
+    ) -> Result<Put, EncodeError> {
         let hasher = &self.shared.hasher;
         let last = match self.last {
             Some(last) => last.to_set(hasher)?,
@@ -164,30 +173,48 @@ impl<'a> Exposed<'a> {
         let mut walk = Walk::new(&last, hasher, &mut encoder.scratch);
         let mut parser = Parser::new(text, *format);
         let mut scraped = 0;
+        let mut reported = Reported::default();
         while let Some(entry) = parser.next() {
             let Entry::Sample(sample) = entry? else {
                 continue;
             };
+            if let Some(report) = Report::of(&sample) {
+                reported.note(report, sample.value);
+                continue;
+            }
             scraped += 1;
             let has_timestamp = sample.timestamp_ms.is_some();
             let encoded = walk.step(sample.text, has_timestamp, removals, |encoded| {
-                put_labels(encoded, &self.labels.resolve(sample.name, sample.labels));
+                Shared::put_labels(encoded, &sample, self.labels);
             })?;
-            if let Some(encoded) = encoded {
-                match sample.timestamp_ms {
-                    Some(timestamp_ms) => out.put_timed(encoded, sample.value, timestamp_ms),
-                    None => out.put(encoded, sample.value, self.time_ms),
-                }
+            let Some(encoded) = encoded else { continue };
+            if proto::is_hidden(encoded) {
+                removals.add(Removal::Relabeled);
+                continue;
+            }
+            match sample.timestamp_ms {
+                Some(timestamp_ms) => out.put_timed(encoded, sample.value, timestamp_ms),
+                None => out.put(encoded, sample.value, self.time_ms),
             }
         }
-        let walked = walk.finish(|gone| self.end(gone, out));
-        Ok((walked.series, scraped, walked.added))
+        let walked = walk.finish(|gone, has_time| self.end(gone, has_time, out));
+        let (set, added) = (walked.series, walked.added);
+        let last = match page {
+            Some(page) => Last::Colliding(set, Arc::clone(page)),
+            None => Last::Text(set),
+        };
+        Ok(Put {
+            last,
+            scraped,
+            added,
+            reported,
+        })
     }
 
     /// Ends a series that is gone.
-    fn end(&self, labels: &[u8], out: &mut Output<'_>) {
+    fn end(&self, labels: &[u8], has_time: bool, out: &mut Output<'_>) {
         if self.was_alive {
-            out.put(labels, STALE, self.time_ms);
+            out.end(labels, has_time, self.time_ms, self.labels);
         }
     }
 }

@@ -2,14 +2,15 @@
 
 mod exposed;
 
-use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::last::Last;
 use super::proto;
-use super::series::{Scratch, SeriesHasher, TooLarge};
+use super::series::{Scratch, TooLarge};
+use super::shared::Shared;
 use crate::exposition::SyntaxError;
-use crate::model::{Labels, Outcome};
+use crate::model::{FailureReason, Outcome};
 use crate::sink::labels::TargetLabels;
 use crate::sink::removed::Removals;
 use crate::wire::{Body, Scrape};
@@ -19,13 +20,19 @@ use exposed::Exposed;
 const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
 
 /// The series about the scrape itself, in the order in which Prometheus writes them.
-const REPORT: [&str; 5] = [
+const REPORT: [&str; 8] = [
     "up",
     "scrape_duration_seconds",
     "scrape_samples_scraped",
     "scrape_samples_post_metric_relabeling",
     "scrape_series_added",
+    "scrape_timeout_seconds",
+    "scrape_sample_limit",
+    "scrape_body_size_bytes",
 ];
+
+/// So many of them are written where the extra ones are not asked for.
+const REPORT_USUAL: usize = 5;
 
 /// What is remembered of a target between two scrapes.
 #[derive(Debug, Clone)]
@@ -96,17 +103,9 @@ pub(super) struct Encoder {
     pub(super) last_request: usize,
 }
 
-/// What all scrapes have in common.
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) hasher: SeriesHasher,
-    pub(super) publisher_label: bool,
-    pub(super) external_labels: Labels,
-}
-
 /// The encoded labels of the [`REPORT`]'s series.
 #[derive(Debug)]
-struct ReportLabels([Box<[u8]>; REPORT.len()]);
+struct ReportLabels(Box<[Box<[u8]>]>);
 
 /// Where series are written to.
 struct Output<'o> {
@@ -127,8 +126,7 @@ impl Encoder {
         shared: &Shared,
     ) -> Result<Encoded, EncodeError> {
         let start = out.len();
-        let publisher = shared.publisher_label.then_some(publisher);
-        let labels = TargetLabels::new(&scrape.target, publisher, &shared.external_labels);
+        let labels = shared.of_target(publisher, &scrape.target);
         let mut out = Output {
             bytes: out,
             timed: std::mem::take(&mut self.timed),
@@ -145,21 +143,20 @@ impl Encoder {
                 }
                 let put = put?;
                 let report = report_labels(before, &labels);
-                let values = put.report(*duration);
-                report.put(&mut out, values, scrape.time_ms);
+                report.put(&mut out, &put.report(*duration, &labels), scrape.time_ms);
                 After::State(TargetState {
                     last: put.last,
                     is_alive: true,
                     report,
                 })
             }
-            Outcome::Failed { duration, .. } => {
+            Outcome::Failed { duration, reason } => {
                 if let Some(state) = before {
-                    state.put_stale(&mut out, scrape.time_ms);
+                    state.put_stale(&mut out, scrape.time_ms, &labels);
                 }
                 let report = report_labels(before, &labels);
-                let seconds = duration.as_secs_f64();
-                report.put(&mut out, [0.0, seconds, 0.0, 0.0, 0.0], scrape.time_ms);
+                let values = failed(*duration, *reason, &labels);
+                report.put(&mut out, &values, scrape.time_ms);
                 After::State(TargetState {
                     last: before.map(|state| state.last.clone()).unwrap_or_default(),
                     is_alive: false,
@@ -168,10 +165,9 @@ impl Encoder {
             }
             Outcome::Gone => {
                 if let Some(state) = before {
-                    state.put_stale(&mut out, scrape.time_ms);
-                    state
-                        .report
-                        .put(&mut out, [STALE; REPORT.len()], scrape.time_ms);
+                    state.put_stale(&mut out, scrape.time_ms, &labels);
+                    let stale = [STALE; REPORT.len()];
+                    state.report.put(&mut out, &stale, scrape.time_ms);
                 }
                 After::Gone
             }
@@ -201,8 +197,7 @@ impl Encoder {
             ..
         } = &scrape.outcome
         {
-            let publisher = shared.publisher_label.then_some(publisher);
-            let labels = TargetLabels::new(&scrape.target, publisher, &shared.external_labels);
+            let labels = shared.of_target(publisher, &scrape.target);
             let exposed = Exposed::new(scrape.time_ms, &labels, before, shared);
             if let Some(known) = exposed.know(columns, self) {
                 return Ok(After::State(TargetState {
@@ -220,28 +215,73 @@ impl Encoder {
 
 impl TargetState {
     /// Ends every living series.
-    fn put_stale(&self, out: &mut Output<'_>, time_ms: i64) {
+    fn put_stale(&self, out: &mut Output<'_>, time_ms: i64, target: &TargetLabels<'_>) {
         if self.is_alive {
             self.last
-                .for_each_tracked(|labels| out.put(labels, STALE, time_ms));
+                .for_each(|labels, has_time| out.end(labels, has_time, time_ms, target));
         }
     }
 }
 
 impl ReportLabels {
     fn new(labels: &TargetLabels<'_>) -> Self {
-        Self(REPORT.map(|name| {
+        let wanted = match labels.extra() {
+            Some(_) => REPORT.len(),
+            None => REPORT_USUAL,
+        };
+        let names = REPORT.iter().take(wanted);
+        let encoded = names.map(|name| {
             let mut encoded = Vec::new();
-            put_labels(&mut encoded, &labels.resolve(name, &[]));
+            Shared::put_report_labels(&mut encoded, name, labels);
             encoded.into()
-        }))
+        });
+        Self(encoded.collect())
     }
 
-    fn put(&self, out: &mut Output<'_>, values: [f64; REPORT.len()], time_ms: i64) {
+    fn put(&self, out: &mut Output<'_>, values: &[f64; REPORT.len()], time_ms: i64) {
         for (labels, value) in self.0.iter().zip(values) {
-            out.put(labels, value, time_ms);
+            out.put(labels, *value, time_ms);
         }
     }
+}
+
+/// Returns the values of the [`REPORT`] of a scrape that failed.
+fn failed(
+    duration: Duration,
+    reason: FailureReason,
+    labels: &TargetLabels<'_>,
+) -> [f64; REPORT.len()] {
+    let body_size = match reason {
+        FailureReason::BodyTooLarge => -1.0,
+        _ => 0.0,
+    };
+    report(
+        [0.0, duration.as_secs_f64(), 0.0, 0.0, 0.0],
+        body_size,
+        labels,
+    )
+}
+
+/// Puts the extra values behind the usual ones, whether they are wanted or not.
+fn report(
+    usual: [f64; REPORT_USUAL],
+    body_size: f64,
+    labels: &TargetLabels<'_>,
+) -> [f64; REPORT.len()] {
+    let [up, duration, scraped, kept, added] = usual;
+    let (timeout, sample_limit) = labels
+        .extra()
+        .map_or((0.0, 0.0), |extra| (extra.timeout, extra.sample_limit));
+    [
+        up,
+        duration,
+        scraped,
+        kept,
+        added,
+        timeout,
+        sample_limit,
+        body_size,
+    ]
 }
 
 fn report_labels(before: Option<&TargetState>, labels: &TargetLabels<'_>) -> Arc<ReportLabels> {
@@ -251,21 +291,31 @@ fn report_labels(before: Option<&TargetState>, labels: &TargetLabels<'_>) -> Arc
     }
 }
 
-fn put_labels(out: &mut Vec<u8>, labels: &[(Cow<'_, str>, &str)]) {
-    for (name, value) in labels {
-        proto::put_label(out, name, value);
-    }
-}
-
 impl Output<'_> {
     fn put(&mut self, labels: &[u8], value: f64, time_ms: i64) {
-        proto::put_series(self.bytes, labels, value, time_ms);
-        self.series += 1;
+        if !proto::is_hidden(labels) {
+            proto::put_series(self.bytes, labels, value, time_ms);
+            self.series += 1;
+        }
     }
 
     fn put_timed(&mut self, labels: &[u8], value: f64, time_ms: i64) {
-        proto::put_series(&mut self.timed, labels, value, time_ms);
-        self.series += 1;
+        if !proto::is_hidden(labels) {
+            proto::put_series(&mut self.timed, labels, value, time_ms);
+            self.series += 1;
+        }
+    }
+
+    /// Ends a series; one with times of its own only where its target wants it.
+    ///
+    /// Its last time may lie behind this one: then its end is refused, as the other samples of
+    /// such series may be.
+    fn end(&mut self, labels: &[u8], has_time: bool, time_ms: i64, target: &TargetLabels<'_>) {
+        if !has_time {
+            self.put(labels, STALE, time_ms);
+        } else if target.tracks_timestamps() {
+            self.put_timed(labels, STALE, time_ms);
+        }
     }
 }
 

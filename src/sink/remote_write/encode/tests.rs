@@ -4,8 +4,10 @@ use std::time::Duration;
 use prost::Message as _;
 
 use super::*;
+use crate::model::Labels;
 use crate::model::{FailureReason, Format, Text};
 use crate::sink::remote_write::messages::WriteRequest;
+use crate::sink::remote_write::series::SeriesHasher;
 use crate::wire::Body;
 
 /// Writes one target's scrapes one after the other.
@@ -14,6 +16,8 @@ struct Target {
     shared: Shared,
     state: Option<TargetState>,
     time_ms: i64,
+    /// Beside `job` and `instance`.
+    reserved: Vec<(&'static str, &'static str)>,
 }
 
 impl Target {
@@ -27,13 +31,16 @@ impl Target {
             },
             state: None,
             time_ms: 1_000,
+            reserved: Vec::new(),
         }
     }
 
     /// Writes what came of the next scrape; a second passes between two of them.
     fn put(&mut self, outcome: Outcome<Body>) -> String {
+        let own = [("job", "j"), ("instance", "i")];
+        let labels = own.into_iter().chain(self.reserved.iter().copied());
         let scrape = Scrape {
-            target: Arc::new(Labels::of_target("j", "i")),
+            target: Arc::new(Labels::new(labels)),
             time_ms: self.time_ms,
             outcome,
         };
@@ -80,8 +87,13 @@ fn show(request: &WriteRequest) -> String {
         let labels = series.labels.iter();
         let mut labels: HashMap<_, _> = labels.map(|label| (&*label.name, &*label.value)).collect();
         assert!(series.labels.is_sorted_by(|one, next| one.name < next.name));
-        assert_eq!(labels.remove("job"), Some("j"));
-        assert_eq!(labels.remove("instance"), Some("i"));
+        for (label, usual) in [("job", "j"), ("instance", "i")] {
+            if labels.get(label) == Some(&usual) {
+                labels.remove(label);
+            } else {
+                labels.entry(label).or_insert("NONE");
+            }
+        }
         let name = labels.remove("__name__").unwrap();
         let mut rest: Vec<_> = labels
             .iter()
@@ -106,7 +118,7 @@ fn show(request: &WriteRequest) -> String {
     words.join(" ")
 }
 
-fn report(values: [&str; 5], time_ms: i64) -> String {
+fn report<const N: usize>(values: [&str; N], time_ms: i64) -> String {
     let words = REPORT.iter().zip(values);
     let words = words
         .map(|(name, value)| format!("{}:{value}@{time_ms}", name.trim_start_matches("scrape_")));
@@ -243,6 +255,85 @@ fn the_report_has_the_labels_of_the_target() {
     assert!(
         written.contains(" up{publisher=site,region=eu}:1@1000 "),
         "{written}"
+    );
+}
+
+#[test]
+fn the_poller_says_how_many_samples_there_were_before_relabelling() {
+    let mut target = Target::new();
+    let written = target.expose("a 1\n__scrape_samples_scraped__ 7\n");
+    check(
+        &written,
+        "a{}:1@1000",
+        &report(["1", "0.25", "7", "1", "1"], 1000),
+    );
+    let written = target.expose("__scrape_samples_scraped__ 8\n__scrape_body_size_bytes__ 9\n");
+    check(
+        &written,
+        "a{}:stale@2000",
+        &report(["1", "0.25", "8", "0", "0"], 2000),
+    );
+    let written = target.expose("__scrape_samples_scraped__{x=\"y\"} 8\n");
+    check(
+        &written,
+        "__scrape_samples_scraped__{x=y}:8@3000",
+        &report(["1", "0.25", "1", "1", "1"], 3000),
+    );
+}
+
+#[test]
+fn extra_series_about_the_scrape_are_written_where_they_are_wanted() {
+    let mut target = Target::new();
+    target.reserved = vec![("__scrape_timeout__", "2.5")];
+    let written = target.expose("a 1\n__scrape_body_size_bytes__ 4\n");
+    let about = report(["1", "0.25", "1", "1", "1", "2.5", "0", "4"], 1000);
+    check(&written, "a{}:1@1000", &about);
+    target.reserved.push(("__scrape_sample_limit__", "10"));
+    target.state = None;
+    check(
+        &target.fail(),
+        "",
+        &report(["0", "0.5", "0", "0", "0", "2.5", "10", "0"], 2000),
+    );
+    let too_large = Outcome::Failed {
+        reason: FailureReason::BodyTooLarge,
+        duration: Duration::from_millis(500),
+    };
+    check(
+        &target.put(too_large),
+        "",
+        &report(["0", "0.5", "0", "0", "0", "2.5", "10", "-1"], 3000),
+    );
+    check(&target.put(Outcome::Gone), "", &report(["stale"; 8], 4000));
+}
+
+#[test]
+fn series_with_times_of_their_own_are_ended_where_that_is_wanted() {
+    let mut target = Target::new();
+    target.reserved = vec![("__track_timestamps_staleness__", "true")];
+    target.expose("a 1\nt 1 5\nu 1 6\n");
+    let about = report(["1", "0.25", "2", "2", "0"], 2000);
+    check(
+        &target.expose("a 1\nu 1 6\n"),
+        "a{}:1@2000",
+        &format!("{about} u{{}}:1@6 t{{}}:stale@2000"),
+    );
+    let about = report(["0", "0.5", "0", "0", "0"], 3000);
+    check(
+        &target.fail(),
+        "a{}:stale@3000",
+        &format!("{about} u{{}}:stale@3000"),
+    );
+}
+
+#[test]
+fn where_labels_are_honored_a_series_may_have_another_job_or_none() {
+    let mut target = Target::new();
+    target.reserved = vec![("__honor_labels__", "true")];
+    check(
+        &target.expose("a{job=\"mine\",x=\"1\"} 1\na{job=\"\"} 2\na 3\n"),
+        "a{job=mine,x=1}:1@1000 a{job=NONE}:2@1000 a{}:3@1000",
+        &report(["1", "0.25", "3", "3", "3"], 1000),
     );
 }
 

@@ -1,0 +1,118 @@
+//! What all scrapes that go to one endpoint have in common, and the labels that they get by it.
+
+use super::proto;
+use super::series::SeriesHasher;
+use crate::exposition::Sample;
+use crate::model::Labels;
+use crate::model::labels::{BODY_SIZE, SAMPLES_SCRAPED};
+use crate::sink::labels::TargetLabels;
+
+/// What all scrapes have in common.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) hasher: SeriesHasher,
+    pub(super) publisher_label: bool,
+    pub(super) external_labels: Labels,
+}
+
+/// What the poller says of a scrape by series that are none of the target's.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Reported {
+    /// Samples before relabelling.
+    pub(super) samples: Option<f64>,
+    /// Size of the body in bytes.
+    pub(super) body_size: Option<f64>,
+}
+
+/// One of these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Report {
+    Samples,
+    BodySize,
+}
+
+impl Shared {
+    /// Returns the labels that every series of a target gets.
+    pub(super) fn of_target<'a>(
+        &'a self,
+        publisher: &'a str,
+        target: &'a Labels,
+    ) -> TargetLabels<'a> {
+        let publisher = self.publisher_label.then_some(publisher);
+        TargetLabels::new(target, publisher, &self.external_labels)
+    }
+
+    /// Appends the labels of a series.
+    ///
+    /// What is not to be sent gets labels that [`proto::is_hidden`] tells from others.
+    pub(super) fn put_labels(
+        out: &mut Vec<u8>,
+        sample: &Sample<'_, '_>,
+        target: &TargetLabels<'_>,
+    ) {
+        match Report::of(sample) {
+            Some(report) => report.put(out),
+            None => Self::put_resolved(out, &target.resolve(sample.name, sample.labels)),
+        }
+    }
+
+    /// Appends the labels of a series about a scrape.
+    pub(super) fn put_report_labels(out: &mut Vec<u8>, name: &str, target: &TargetLabels<'_>) {
+        Self::put_resolved(out, &target.resolve(name, &[]));
+    }
+
+    fn put_resolved(out: &mut Vec<u8>, labels: &[(std::borrow::Cow<'_, str>, &str)]) {
+        for (name, value) in labels {
+            proto::put_label(out, name, value);
+        }
+    }
+}
+
+impl Report {
+    const ALL: [Self; 2] = [Self::Samples, Self::BodySize];
+
+    /// Tells which one a sample is.
+    pub(super) fn of(sample: &Sample<'_, '_>) -> Option<Self> {
+        match sample.name {
+            SAMPLES_SCRAPED if sample.labels.is_empty() => Some(Self::Samples),
+            BODY_SIZE if sample.labels.is_empty() => Some(Self::BodySize),
+            _ => None,
+        }
+    }
+
+    /// Tells which one has these encoded labels.
+    pub(super) fn of_labels(labels: &[u8]) -> Option<Self> {
+        let name = proto::shown(labels)?;
+        let mut all = Self::ALL.into_iter();
+        all.find(|report| report.name().as_bytes() == name)
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Samples => SAMPLES_SCRAPED,
+            Self::BodySize => BODY_SIZE,
+        }
+    }
+
+    /// Its name alone, which is no label: nothing else is encoded so.
+    fn put(self, out: &mut Vec<u8>) {
+        proto::put_hidden(out);
+        out.extend_from_slice(self.name().as_bytes());
+    }
+}
+
+impl Reported {
+    /// Returns how many there are.
+    pub(super) fn count(&self) -> usize {
+        usize::from(self.samples.is_some()) + usize::from(self.body_size.is_some())
+    }
+
+    /// Notes a value; of two the first counts.
+    pub(super) fn note(&mut self, report: Report, value: f64) {
+        let place = match report {
+            Report::Samples => &mut self.samples,
+            Report::BodySize => &mut self.body_size,
+        };
+        place.get_or_insert(value);
+    }
+}
