@@ -25,6 +25,7 @@ pub(super) const TOP: Keys = Keys {
         "scrape_timeout",
         "body_size_limit",
         "max_age",
+        "site_timeout",
         "monitor_port",
         "monitor_address",
         "external_labels",

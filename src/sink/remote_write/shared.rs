@@ -46,6 +46,7 @@ impl Shared {
     ///
     /// What is not to be sent gets labels that [`proto::is_hidden`] tells from others.
     pub(super) fn put_labels(
+        &self,
         out: &mut Vec<u8>,
         sample: &Sample<'_, '_>,
         target: &TargetLabels<'_>,
@@ -57,7 +58,12 @@ impl Shared {
     }
 
     /// Appends the labels of a series about a scrape.
-    pub(super) fn put_report_labels(out: &mut Vec<u8>, name: &str, target: &TargetLabels<'_>) {
+    pub(super) fn put_report_labels(
+        &self,
+        out: &mut Vec<u8>,
+        name: &str,
+        target: &TargetLabels<'_>,
+    ) {
         Self::put_resolved(out, &target.resolve(name, &[]));
     }
 

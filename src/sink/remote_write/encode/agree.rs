@@ -8,7 +8,7 @@ use prost::Message as _;
 
 use super::*;
 use crate::model::Labels;
-use crate::model::{FailureReason, Format, Text};
+use crate::model::{FailureReason, Format, Note, Text};
 use crate::sink::remote_write::messages::WriteRequest;
 use crate::sink::remote_write::series::SeriesHasher;
 use crate::wire::{Column, Columns, Shape, ShapeStore, Value};
@@ -87,7 +87,7 @@ enum Step {
     Same,
     Failed,
     Gone,
-    Expired,
+    Noted(Note),
 }
 
 fn any_sample() -> impl Strategy<Value = Sample> {
@@ -109,7 +109,8 @@ fn any_step() -> impl Strategy<Value = Step> {
         2 => Just(Step::Same),
         1 => Just(Step::Failed),
         1 => Just(Step::Gone),
-        1 => Just(Step::Expired),
+        1 => Just(Step::Noted(Note::Expired)),
+        1 => Just(Step::Noted(Note::Silent)),
     ]
 }
 
@@ -223,7 +224,7 @@ impl Pair {
                 });
             }
             Step::Gone => return Some(Outcome::Gone),
-            Step::Expired => return Some(Outcome::Expired),
+            Step::Noted(note) => return Some(Outcome::Noted(note)),
         };
         Some(Outcome::Exposed {
             body,

@@ -5,7 +5,7 @@ use prost::Message as _;
 
 use super::*;
 use crate::model::Labels;
-use crate::model::{FailureReason, Format, Text};
+use crate::model::{FailureReason, Format, Note, Text};
 use crate::sink::remote_write::messages::WriteRequest;
 use crate::sink::remote_write::series::SeriesHasher;
 use crate::wire::Body;
@@ -226,12 +226,70 @@ fn a_target_that_is_gone_ends_with_its_report() {
 fn a_silent_target_is_left_alone() {
     let mut target = Target::new();
     target.expose("a 1\n");
-    assert_eq!(target.put(Outcome::Expired), "");
+    assert_eq!(target.put(Outcome::Noted(Note::Expired)), "");
     check(
         &target.expose("a 1\n"),
         "a{}:1@3000",
         &report(["1", "0.25", "1", "1", "0"], 3000),
     );
+}
+
+#[test]
+fn the_series_of_a_silent_lane_end_and_live_again() {
+    let mut target = Target::new();
+    assert_eq!(target.put(Outcome::Noted(Note::Silent)), "");
+    target.expose("a 1\nt 1 5\n");
+    check(
+        &target.put(Outcome::Noted(Note::Silent)),
+        "a{}:stale@3000",
+        &report(["stale"; 5], 3000),
+    );
+    let about = report(["1", "0.25", "2", "2", "1"], 4000);
+    check(
+        &target.expose("a 1\nb 1\n"),
+        "a{}:1@4000 b{}:1@4000",
+        &about,
+    );
+    target.fail();
+    check(
+        &target.put(Outcome::Noted(Note::Silent)),
+        "",
+        &report(["stale"; 5], 6000),
+    );
+}
+
+#[test]
+fn whether_a_site_is_up_is_a_series_without_a_target() {
+    let mut target = Target::new();
+    target.shared.external_labels = Labels::new([("region", "eu"), ("publisher", "other")]);
+    for publisher_label in [false, true] {
+        target.shared.publisher_label = publisher_label;
+        let scrape = Scrape {
+            target: Arc::new(Labels::new([("publisher", "site")])),
+            time_ms: 5,
+            outcome: Outcome::Noted(Note::Site { is_up: true }),
+        };
+        let mut out = Vec::new();
+        let encoder = &mut target.encoder;
+        let encoded = encoder.put(&mut out, "site", &scrape, None, &target.shared);
+        assert!(matches!(encoded.unwrap().after, After::Same));
+        let request = WriteRequest::decode(&out[..]).unwrap();
+        let [series] = &request.timeseries[..] else {
+            panic!("{request:?}")
+        };
+        let labels = series.labels.iter();
+        let labels: Vec<_> = labels.map(|label| (&*label.name, &*label.value)).collect();
+        let expected = [
+            ("__name__", "prometheus_streams_site_up"),
+            ("publisher", "site"),
+            ("region", "eu"),
+        ];
+        assert_eq!(labels, expected);
+        assert_eq!(
+            (series.samples[0].value, series.samples[0].timestamp),
+            (1.0, 5)
+        );
+    }
 }
 
 #[test]
