@@ -104,7 +104,7 @@ fn site_timeout(block: &Block<'_>, report: &mut Report) -> Option<Duration> {
     if timeout.is_zero() {
         return None;
     }
-    if let Some(place) = block.place_of("site_timeout") {
+    if let Some(Value { place, .. }) = block.value("site_timeout") {
         if timeout < SITE_TIMEOUT_LEAST {
             let what = format!("`site_timeout` is shorter than {SITE_TIMEOUT_LEAST:?}");
             report.problem(&place, what, "write a longer time, or 0s for none");

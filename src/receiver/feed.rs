@@ -441,6 +441,10 @@ impl Feed {
                 State::Dropped | State::Pending => {}
             }
         }
+        for delivery in batch.refused_ends() {
+            // Nothing was received, so it is in no books.
+            self.refusals.end(delivery);
+        }
         for sequence in batch.sequences {
             self.finished(sequence, Acknowledgement::Finished);
         }

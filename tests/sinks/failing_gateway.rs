@@ -101,10 +101,16 @@ async fn a_group_is_deleted_once() {
         exposed("i", 4, "a 1\n"),
         delivery("i", 5, Outcome::Gone),
         delivery("i", 6, Outcome::Gone),
+        exposed("i", 7, "a 1\n"),
+        delivery("i", 8, Outcome::Noted(Note::Silent)),
+        delivery("i", 9, Outcome::Noted(Note::Expired)),
+        delivery("i", 10, Outcome::Noted(Note::Site { is_up: false })),
     ];
     sink.deliver(&mut batch).await.unwrap();
     let expected = [
         "DELETE /i HTTP/1.1",
+        "DELETE /i HTTP/1.1",
+        "PUT /i HTTP/1.1",
         "DELETE /i HTTP/1.1",
         "PUT /i HTTP/1.1",
         "DELETE /i HTTP/1.1",
