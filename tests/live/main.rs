@@ -22,6 +22,7 @@ mod inspect;
 mod outage;
 mod process;
 mod replay;
+mod silent;
 mod spool;
 mod stream;
 mod values;
