@@ -9,6 +9,11 @@
 //! stand where; `top`, `stream`, `tls`, `spool`, `http`, `sinks` and `jobs` read the blocks of these names.
 
 mod block;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "read as soon as scrape configurations are")
+)]
+mod discover;
 mod http;
 mod jobs;
 mod keys;

@@ -17,6 +17,7 @@ mod bad_sink;
 mod bad_target;
 mod config;
 mod cut;
+mod discovery;
 mod fleet;
 mod inspect;
 mod outage;
