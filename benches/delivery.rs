@@ -20,6 +20,7 @@ use criterion::{
 use prometheus_streams::exposition::{Families, Names, Timestamps, WriteOptions, write_text};
 use prometheus_streams::http;
 use prometheus_streams::model::{Format, Labels, Outcome, Text};
+use prometheus_streams::relabel::Rules;
 use prometheus_streams::sink::remote_write::{RemoteWrite, Settings};
 use prometheus_streams::sink::{Delivery, State};
 use prometheus_streams::wire::{
@@ -101,6 +102,7 @@ fn endpoint() -> RemoteWrite {
         timeout: Duration::from_secs(1),
         publisher_label: true,
         external_labels: Labels::default(),
+        write_relabel: Rules::default(),
         concurrency: 1,
         // A frame goes in one request.
         max_samples_per_send: 1 << 20,

@@ -25,6 +25,7 @@ pub(super) const TOP: Keys = Keys {
         "scrape_timeout",
         "body_size_limit",
         "max_age",
+        "site_timeout",
         "monitor_port",
         "monitor_address",
         "external_labels",
@@ -169,6 +170,7 @@ pub(super) const REMOTE_WRITE: Keys = Keys {
         "name",
         "remote_timeout",
         "publisher_label",
+        "write_relabel_configs",
         "headers",
         "basic_auth",
         "authorization",
@@ -188,7 +190,6 @@ pub(super) const REMOTE_WRITE: Keys = Keys {
     foreign: &[
         ("timeout", "write `remote_timeout`"),
         ("external_labels", "write it at the top level"),
-        ("write_relabel_configs", UNSUPPORTED),
         ("protobuf_message", "remote write 1.0 is sent; remove it"),
         ("send_exemplars", UNSUPPORTED),
         ("send_native_histograms", UNSUPPORTED),

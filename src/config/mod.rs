@@ -9,6 +9,11 @@
 //! stand where; `top`, `stream`, `tls`, `spool`, `http`, `sinks` and `jobs` read the blocks of these names.
 
 mod block;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "read as soon as scrape configurations are")
+)]
+mod discover;
 mod http;
 mod jobs;
 mod keys;
@@ -52,6 +57,8 @@ pub struct Config {
     pub admin: Option<admin::Settings>,
     /// What is older is not delivered; `None`: no limit.
     pub max_age: Option<Duration>,
+    /// A site of which nothing is heard for so long is silent; `None`: none ever is.
+    pub site_timeout: Option<Duration>,
     /// What the poller scrapes, its own pages among it.
     pub scrape: scrape::Settings,
     /// Where the poller publishes.

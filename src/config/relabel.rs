@@ -8,10 +8,6 @@ use crate::model::NameValidation;
 use crate::relabel::{Action, Rule, RuleError, RuleSettings, Rules};
 
 /// Reads a list of rules; those that are wrong are reported and left out.
-#[expect(
-    dead_code,
-    reason = "the blocks that have rules are read by their own modules"
-)]
 pub(super) fn read(value: &Value<'_>, names: NameValidation, report: &mut Report) -> Rules {
     let items = value.items("a list", report);
     let rules = items.iter().filter_map(|item| {

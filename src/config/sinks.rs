@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::block::{Block, Value};
 use super::keys;
 use super::problem::Report;
-use super::{http, values};
-use crate::model::Labels;
+use super::{http, relabel, values};
+use crate::model::{Labels, NameValidation};
 use crate::sink::pushgateway::{self, OnFailure};
 use crate::sink::remote_write;
 
@@ -124,6 +124,9 @@ fn endpoint(
     let name = name(block, report).map(str::to_owned);
     let timeout = block.duration("remote_timeout", LEAST, report);
     let publisher_label = block.boolean("publisher_label", report);
+    let write_relabel = block
+        .value("write_relabel_configs")
+        .map(|value| relabel::read(&value, NameValidation::default(), report));
     let http = http::read(block, report);
     let queue = block.block("queue_config", &keys::QUEUE_CONFIG, report);
     let queue = queue.map_or_else(Queue::default, |queue| Queue::read(&queue, report));
@@ -140,6 +143,7 @@ fn endpoint(
         timeout: timeout.unwrap_or(REMOTE_TIMEOUT),
         publisher_label: publisher_label.unwrap_or(shared.publisher_label),
         external_labels: shared.external_labels.clone(),
+        write_relabel: write_relabel.unwrap_or_default(),
         concurrency: queue.concurrency,
         max_samples_per_send: queue.max_samples_per_send,
         batch_send_deadline: queue.batch_send_deadline,

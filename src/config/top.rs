@@ -1,6 +1,7 @@
 //! The top level of the file.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::Config;
 use super::block::{Block, Value};
@@ -21,6 +22,15 @@ use crate::{admin, bus, scrape};
 /// The longest identity: it is a token of every subject and a label of every series.
 const IDENTITY_MAX: usize = 200;
 
+/// Prometheus, too, takes a series for stale when nothing came for 5 minutes.
+const SITE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+
+/// A lane has a heartbeat each minute, and one may be late.
+const SITE_TIMEOUT_SAFE: Duration = Duration::from_secs(2 * 60);
+
+/// Frames are up to a second apart, also where targets are scraped more often.
+const SITE_TIMEOUT_LEAST: Duration = Duration::from_secs(2);
+
 /// External labels: each is sent with every series.
 const EXTERNAL_LABELS_MAX: usize = 100;
 
@@ -36,6 +46,7 @@ pub(super) fn read(root: &Node, file: &str, report: &mut Report) -> Option<Confi
     let admin = admin(&block, report);
     let schedule = Schedule::global(&block, report);
     let max_age = block.seconds_or_duration("max_age", report);
+    let site_timeout = site_timeout(&block, report);
     let tls = block
         .block("tls", &keys::TLS, report)
         .map(|block| tls::read(&block, report));
@@ -75,9 +86,8 @@ pub(super) fn read(root: &Node, file: &str, report: &mut Report) -> Option<Confi
         log,
         admin,
         max_age: max_age.filter(|age| !age.is_zero()),
-        scrape: scrape::Settings {
-            configs: targets.into_iter().map(jobs::Target::into_config).collect(),
-        },
+        site_timeout,
+        scrape: scrape::Settings { targets },
         poller_stream,
         receiver_stream,
         spool,
@@ -85,6 +95,26 @@ pub(super) fn read(root: &Node, file: &str, report: &mut Report) -> Option<Confi
         push_gateway,
         remote_write,
     })
+}
+
+/// Reads after which time a site is silent; zero switches that off, as with `max_age`.
+fn site_timeout(block: &Block<'_>, report: &mut Report) -> Option<Duration> {
+    let timeout = block.duration("site_timeout", Duration::ZERO, report);
+    let timeout = timeout.unwrap_or(SITE_TIMEOUT);
+    if timeout.is_zero() {
+        return None;
+    }
+    if let Some(Value { place, .. }) = block.value("site_timeout") {
+        if timeout < SITE_TIMEOUT_LEAST {
+            let what = format!("`site_timeout` is shorter than {SITE_TIMEOUT_LEAST:?}");
+            report.problem(&place, what, "write a longer time, or 0s for none");
+        } else if timeout < SITE_TIMEOUT_SAFE {
+            let what = "`site_timeout` is shorter than two heartbeats, which come each minute";
+            let remedy = "write at least `2m`, unless every target is scraped more often";
+            report.warn(&place, what, remedy);
+        }
+    }
+    Some(timeout)
 }
 
 fn identity(block: &Block<'_>, report: &mut Report) -> String {

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use super::dns::Names;
 use super::file::Files;
 use super::fixed::Fixed;
 use super::http::Server;
@@ -131,6 +132,7 @@ fn build(settings: &Settings) -> Result<Box<dyn Source>, DiscoverError> {
         Settings::File(files) => {
             Box::new(Refresher::new(Files::new(files), files.refresh_interval))
         }
+        Settings::Dns(names) => Box::new(Refresher::new(Names::new(names), names.refresh_interval)),
         Settings::Http(server) => Box::new(Refresher::new(
             Server::new(server)?,
             server.refresh_interval,

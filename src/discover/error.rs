@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::dns::DnsError;
 use super::file::FileError;
 use super::glob::GlobError;
 use super::http::HttpError;
@@ -51,5 +52,13 @@ pub enum DiscoverError {
         url: String,
         /// What is wrong with it.
         source: HttpError,
+    },
+    /// Nothing is known of a name.
+    #[error("cannot look up `{name}`")]
+    Dns {
+        /// The name as it is configured.
+        name: String,
+        /// Why not.
+        source: DnsError,
     },
 }

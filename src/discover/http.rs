@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use url::Url;
 
 use super::document::{self, DocumentError, Language, Written};
@@ -57,9 +57,6 @@ pub enum HttpError {
     /// It is something else than JSON.
     #[error("the content type is `{0}`, not `application/json`")]
     ContentType(String),
-    /// It is larger than we take.
-    #[error("the answer is larger than {} MiB", BODY_BYTES_MAX >> 20)]
-    TooLarge,
     /// Its text is wrong.
     #[error("cannot read the answer")]
     Document(#[from] DocumentError),
@@ -93,13 +90,10 @@ impl Server {
         if let Ok(seconds) = HeaderValue::from_str(&seconds) {
             headers.insert(INTERVAL_HEADER, seconds);
         }
-        // One byte more than allowed tells an answer that is too large from one that just fits.
-        let limit = BODY_BYTES_MAX.saturating_add(1);
-        let (url, body) = (url.clone(), Bytes::new());
-        let answer = self
+        let asking = self
             .client
-            .send(Method::GET, url, headers, body, limit)
-            .await?;
+            .get(url, &headers, *refresh_interval, BODY_BYTES_MAX);
+        let answer = asking.await?;
         let body = check(answer)?;
         let written = written.clone();
         let reading = tokio::task::spawn_blocking(move || {
@@ -138,9 +132,6 @@ fn check(answer: Answer) -> Result<Bytes, HttpError> {
     if !is_json(&content_type) {
         let shown = content_type.chars().take(CONTENT_TYPE_SHOWN).collect();
         return Err(HttpError::ContentType(shown));
-    }
-    if answer.body.len() > BODY_BYTES_MAX {
-        return Err(HttpError::TooLarge);
     }
     Ok(answer.body)
 }
@@ -281,7 +272,11 @@ mod tests {
         refused(json(""), "line 1, column 1: EOF while parsing a value").await;
         refused(json("[null]"), "line 1, column 5: invalid type: null").await;
         refused(json("<html>"), "line 1, column 1: expected value").await;
-        refused(json(" ".repeat(BODY_BYTES_MAX + 1)), "larger than 32 MiB").await;
+        refused(
+            json(" ".repeat(BODY_BYTES_MAX + 1)),
+            "the answer is larger than 33554432 bytes",
+        )
+        .await;
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@
 //! asked again and again share `refresh`. [`Discovery`] gathers what the sources say.
 
 mod discovery;
+pub mod dns;
 mod document;
 mod error;
 pub mod file;
@@ -50,6 +51,8 @@ pub enum Settings {
     File(file::Settings),
     /// `http_sd_configs`: a server that lists targets.
     Http(Box<http::Settings>),
+    /// `dns_sd_configs`: names in the DNS.
+    Dns(dns::Settings),
 }
 
 /// The label that says where a target is.

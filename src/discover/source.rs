@@ -12,7 +12,7 @@ use super::{DiscoverError, Group, Metrics};
 use crate::telemetry::chain;
 
 /// Every kind, by its name in metrics and logs.
-pub(super) const KINDS: [&str; 3] = ["static", "file", "http"];
+pub(super) const KINDS: [&str; 4] = ["static", "file", "http", "dns"];
 
 /// A running source.
 pub(in crate::discover) type Running = Pin<Box<dyn Future<Output = ()> + Send>>;

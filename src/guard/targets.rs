@@ -26,9 +26,13 @@ struct Entrant {
     lane: u32,
     last_ms: i64,
     heard_ms: i64,
+    /// Nothing was heard of it for `max_age`, and the sink was told.
+    is_expired: bool,
+    /// The same for its whole lane.
+    is_silent: bool,
 }
 
-/// A target that is no longer there.
+/// A target that is no longer there, or that nothing is heard of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Known {
     /// Its site.
@@ -37,6 +41,23 @@ pub struct Known {
     pub target: Arc<Labels>,
     /// The lane that brought it last.
     pub lane: u32,
+    /// The time of its last scrape, milliseconds since the Unix epoch.
+    pub last_ms: i64,
+}
+
+impl Known {
+    fn new((publisher, target): &Key, entrant: &Entrant) -> Self {
+        Self {
+            publisher: Arc::clone(publisher),
+            target: Arc::clone(target),
+            lane: entrant.lane,
+            last_ms: entrant.last_ms,
+        }
+    }
+
+    fn key(&self) -> Key {
+        (Arc::clone(&self.publisher), Arc::clone(&self.target))
+    }
 }
 
 impl Targets {
@@ -69,6 +90,8 @@ impl Targets {
             lane,
             last_ms: time_ms,
             heard_ms: now_ms,
+            is_expired: false,
+            is_silent: false,
         };
         let room = self.0.len() < TARGETS_MAX;
         match self.0.entry((Arc::clone(publisher), Arc::clone(target))) {
@@ -98,35 +121,48 @@ impl Targets {
             .filter(|((site, _), known)| &**site == publisher && known.lane == lane);
         of_lane
             .filter(|((_, target), _)| !live.contains(&target.stable_hash()))
-            .map(|((publisher, target), known)| Known {
-                publisher: Arc::clone(publisher),
-                target: Arc::clone(target),
-                lane: known.lane,
-            })
+            .map(|(key, known)| Known::new(key, known))
             .collect()
     }
 
-    /// Takes out the targets that nothing was heard of since `since_ms`.
-    pub fn take_silent(&mut self, since_ms: i64) -> Vec<Known> {
-        let mut silent = Vec::new();
-        self.0.retain(|(publisher, target), known| {
-            let heard = known.heard_ms >= since_ms;
-            if !heard {
-                silent.push(Known {
-                    publisher: Arc::clone(publisher),
-                    target: Arc::clone(target),
-                    lane: known.lane,
-                });
+    /// Returns the targets that nothing was heard of since `since_ms`, each once.
+    pub fn expire(&mut self, since_ms: i64) -> Vec<Known> {
+        let mut expired = Vec::new();
+        for (key, known) in &mut self.0 {
+            if known.heard_ms < since_ms && !known.is_expired {
+                known.is_expired = true;
+                expired.push(Known::new(key, known));
             }
-            heard
-        });
-        silent
+        }
+        expired
     }
 
-    /// Tells whether a target is known.
-    pub fn contains(&self, publisher: &Arc<str>, target: &Arc<Labels>) -> bool {
-        self.0
-            .contains_key(&(Arc::clone(publisher), Arc::clone(target)))
+    /// Tells whether a target is known, and was not heard of since it expired.
+    pub fn is_expired(&self, known: &Known) -> bool {
+        self.0.get(&known.key()).is_some_and(|now| now.is_expired)
+    }
+
+    /// Returns the targets of silent lanes whose series still live.
+    pub fn of_lanes(&self, is_silent: impl Fn(&Arc<str>, u32) -> bool) -> Vec<Known> {
+        let living = self.0.iter().filter(|(_, known)| !known.is_silent);
+        let silent = living.filter(|((publisher, _), known)| is_silent(publisher, known.lane));
+        silent.map(|(key, known)| Known::new(key, known)).collect()
+    }
+
+    /// Marks a target as silent; `false` if it was heard of meanwhile, or is marked already.
+    pub fn end(&mut self, known: &Known) -> bool {
+        match self.0.get_mut(&known.key()) {
+            Some(now) if now.last_ms == known.last_ms && !now.is_silent => {
+                now.is_silent = true;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Forgets the targets that nothing was heard of since `since_ms`.
+    pub fn forget_unheard(&mut self, since_ms: i64) {
+        self.0.retain(|_, known| known.heard_ms >= since_ms);
     }
 
     /// Returns how many targets are known.
@@ -194,7 +230,8 @@ mod tests {
             [Known {
                 publisher: Arc::clone(&site),
                 target: Arc::clone(&b),
-                lane: 0
+                lane: 0,
+                last_ms: 1,
             }]
         );
         targets.forget(&site, &b);
@@ -202,15 +239,44 @@ mod tests {
     }
 
     #[test]
-    fn silent_targets_are_taken_out_once() {
+    fn targets_expire_once_until_they_are_heard_again() {
         let (site, a, b) = (site(), target("a:1"), target("b:1"));
         let mut targets = Targets::default();
         targets.note(&site, &a, 0, 1, 100);
         targets.note(&site, &b, 0, 1, 200);
-        let silent = targets.take_silent(200);
-        assert_eq!(silent.len(), 1);
-        assert_eq!(silent[0].target, a);
-        assert_eq!(targets.take_silent(200), []);
-        assert_eq!(targets.len(), 1);
+        let expired = targets.expire(200);
+        assert_eq!(expired.len(), 1);
+        assert_eq!(expired[0].target, a);
+        assert_eq!(targets.expire(200), []);
+        assert!(targets.is_expired(&expired[0]));
+        assert_eq!(targets.len(), 2, "its last time is still of use");
+        targets.note(&site, &a, 0, 2, 200);
+        assert!(!targets.is_expired(&expired[0]));
+        assert_eq!(targets.expire(201).len(), 2);
+        targets.forget_unheard(200);
+        assert_eq!(targets.len(), 2);
+        targets.forget_unheard(201);
+        assert!(targets.is_empty());
+    }
+
+    #[test]
+    fn the_targets_of_a_silent_lane_end_once_until_they_are_heard_again() {
+        let (site, a, b) = (site(), target("a:1"), target("b:1"));
+        let mut targets = Targets::default();
+        targets.note(&site, &a, 0, 7, 100);
+        targets.note(&site, &b, 1, 8, 100);
+        let silent = |targets: &Targets| targets.of_lanes(|_, lane| lane == 0);
+        let found = silent(&targets);
+        assert_eq!(found.len(), 1);
+        assert_eq!((&found[0].target, found[0].last_ms), (&a, 7));
+        assert_eq!(silent(&targets), found, "nothing was done yet");
+        assert!(targets.end(&found[0]));
+        assert!(!targets.end(&found[0]));
+        assert_eq!(silent(&targets), []);
+        targets.note(&site, &a, 0, 9, 200);
+        let again = silent(&targets);
+        assert_eq!(again[0].last_ms, 9);
+        targets.note(&site, &a, 0, 10, 300);
+        assert!(!targets.end(&again[0]), "it was heard meanwhile");
     }
 }

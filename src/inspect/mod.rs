@@ -132,7 +132,7 @@ fn scrape(scrape: &Scrape, publisher: Option<&str>, style: Style) -> String {
             format!("# failed scrape of {target} at {time_ms}: {reason} after {seconds}s\n")
         }
         Outcome::Gone => format!("# target {target} is gone at {time_ms}\n"),
-        Outcome::Expired => format!("# target {target} is silent at {time_ms}\n"),
+        Outcome::Noted(_) => format!("# target {target} is silent at {time_ms}\n"),
     }
 }
 

@@ -58,8 +58,23 @@ pub enum Outcome<B = Text> {
     },
     /// The target is not scraped any more.
     Gone,
-    /// The receiver has heard nothing of the target for `max_age`; never on the wire.
+    /// What the receiver says of its own; never on the wire.
+    Noted(Note),
+}
+
+/// What a receiver says of its own where nothing came from a site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Note {
+    /// Nothing was heard of the target for `max_age`.
     Expired,
+    /// Nothing was heard of the target's lane for `site_timeout`; the time is just behind that of
+    /// the target's last scrape.
+    Silent,
+    /// Whether a site is heard of; the target is the site itself.
+    Site {
+        /// Whether it is.
+        is_up: bool,
+    },
 }
 
 /// Why a scrape failed: a closed set, fit for a label value.
@@ -191,7 +206,7 @@ impl<B> Scrape<B> {
             },
             Outcome::Failed { reason, duration } => Outcome::Failed { reason, duration },
             Outcome::Gone => Outcome::Gone,
-            Outcome::Expired => Outcome::Expired,
+            Outcome::Noted(note) => Outcome::Noted(note),
         };
         Scrape {
             target: self.target,

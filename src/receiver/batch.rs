@@ -101,6 +101,15 @@ impl Batch {
             Source::Guard => None,
         })
     }
+
+    /// Iterates over what the guard made and the sink refused.
+    pub(super) fn refused_ends(&self) -> impl Iterator<Item = &Delivery> {
+        let all = self.deliveries.iter().zip(&self.sources);
+        all.filter(|(delivery, source)| {
+            **source == Source::Guard && matches!(delivery.state, State::Rejected { .. })
+        })
+        .map(|(delivery, _)| delivery)
+    }
 }
 
 fn text_bytes(scrape: &Scrape) -> usize {

@@ -10,7 +10,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use super::batch::Batch;
+use super::batch::{Batch, Source};
 use super::dead::DeadLetters;
 use super::decoding::Decoding;
 use super::intake::{Intake, ReadError, Refusal};
@@ -20,16 +20,18 @@ use super::primed::Primed;
 use super::refusals::Refusals;
 use super::requests::Requests;
 use super::shapes::Shapes;
+use super::silence::Silence;
 use crate::bus::{
     Ack, Acknowledgement, Consumer, Incoming, Kind, LaneId, Phase, Sequence, Subject,
 };
 use crate::clock::Clock;
 use crate::guard::{AgeLimit, DropReason};
+use crate::model::{Labels, Note, Outcome};
 use crate::retry::{Retry, Retryable as _};
 use crate::service::Ending;
 use crate::sink::{Batching, DeliverError, Sink, State};
 use crate::telemetry::chain;
-use crate::wire::Record;
+use crate::wire::{Record, Scrape};
 
 /// Bytes of messages that may wait here; when it is reached nothing more is taken, and the
 /// messages stay in the stream. A frame of a small site has some kilobytes, the largest a megabyte.
@@ -54,6 +56,7 @@ pub(super) struct Links {
     pub(super) dead_letters: DeadLetters,
     pub(super) requests: Requests,
     pub(super) shapes: Shapes,
+    pub(super) silence: Silence,
 }
 
 /// The task that feeds a sink.
@@ -67,6 +70,7 @@ pub(super) struct Feed {
     metrics: SinkMetrics,
     intake: Intake,
     primed: Primed,
+    silence: Silence,
     lanes: Lanes,
     /// Messages that are not done with, by sequence; without an acknowledgement handle when they
     /// were read straight from the stream.
@@ -111,6 +115,7 @@ impl Feed {
                 links.requests,
             ),
             primed: Primed::default(),
+            silence: links.silence,
             sink,
             topic,
             age,
@@ -170,6 +175,7 @@ impl Feed {
     ) -> Event {
         let has_room =
             self.lanes.bytes() < WAITING_BYTES_MAX && self.lanes.messages() < WAITING_MESSAGES_MAX;
+        self.silence.listen(has_room);
         let due = self.next_batch_due();
         tokio::select! {
             biased;
@@ -214,6 +220,9 @@ impl Feed {
         self.last_sequence = message.sequence;
         match subject {
             Ok(Subject { lane, kind }) => {
+                if kind != Kind::Text {
+                    self.silence.hear(&lane);
+                }
                 let (message, ack) = Message::of(message, kind);
                 self.outstanding.insert(message.sequence, ack);
                 if kind == Kind::Shape {
@@ -239,7 +248,13 @@ impl Feed {
     fn learn(&mut self, subject: &Subject, message: Incoming) {
         let (lane, phase) = (&subject.lane, message.phase);
         let (message, _) = Message::of(message, subject.kind);
-        for record in self.intake.learn(lane, &message) {
+        let records = self.intake.learn(lane, &message);
+        if !records.is_empty() && message.is_frame() {
+            let ago_ms = self.clock.now_ms().saturating_sub(message.stored_ms);
+            let ago = Duration::from_millis(u64::try_from(ago_ms).unwrap_or(0));
+            self.silence.know(lane, ago);
+        }
+        for record in records {
             if let Record::Scrape(scrape) = record
                 && phase == Phase::Primed
             {
@@ -310,7 +325,12 @@ impl Feed {
             while batch.text_bytes < self.batching.text_bytes_max {
                 match self.lanes.next(&lane) {
                     Some(Work::Message(message)) => self.decode(&lane, &message, &mut batch),
-                    Some(Work::Silent(silent)) => self.intake.expire(&silent, &mut batch),
+                    Some(Work::Expired(expired)) => self.intake.expire(&expired, &mut batch),
+                    Some(Work::Silent(silent)) if self.silence.is_silent(&lane) => {
+                        self.intake.end_silent(&silent, &mut batch);
+                    }
+                    Some(Work::Silent(_)) => {}
+                    Some(Work::Sites) => self.report_sites(&mut batch),
                     None => break,
                 }
             }
@@ -322,6 +342,9 @@ impl Feed {
     fn decode(&mut self, lane: &LaneId, message: &Message, batch: &mut Batch) {
         match self.intake.read(lane, message) {
             Ok(records) => {
+                if message.is_frame() {
+                    self.silence.know(lane, Duration::ZERO);
+                }
                 batch.sequences.push(message.sequence);
                 for record in records {
                     self.intake.admit(lane, record, message.stored_ms, batch);
@@ -418,6 +441,10 @@ impl Feed {
                 State::Dropped | State::Pending => {}
             }
         }
+        for delivery in batch.refused_ends() {
+            // Nothing was received, so it is in no books.
+            self.refusals.end(delivery);
+        }
         for sequence in batch.sequences {
             self.finished(sequence, Acknowledgement::Finished);
         }
@@ -451,13 +478,41 @@ impl Feed {
     /// How often to look for targets that nothing was heard of.
     fn silence_check(&self) -> Duration {
         let max_age = self.age.max().unwrap_or(Duration::from_secs(3600));
-        (max_age / 4).clamp(Duration::from_millis(250), Duration::from_secs(30))
+        let period = self
+            .silence
+            .check_period()
+            .map_or(max_age / 4, |period| period.min(max_age / 4));
+        period.clamp(Duration::from_millis(250), Duration::from_secs(30))
     }
 
     fn look_for_silence(&mut self) {
         self.primed.hand_to(&self.sink);
-        for (lane, silent) in self.intake.take_silent() {
+        for (lane, expired) in self.intake.take_expired() {
+            self.lanes.push(&lane, Work::Expired(expired));
+        }
+        let silent = self.silence.take(|lane| self.lanes.is_idle(lane));
+        for (lane, silent) in self.intake.of_lanes(&silent) {
             self.lanes.push(&lane, Work::Silent(silent));
+        }
+        let lane = lane_of_sites();
+        let is_due = self.silence.is_report_due(self.clock.now_ms());
+        if self.sink.takes_sites() && is_due && self.lanes.is_idle(&lane) {
+            self.lanes.push(&lane, Work::Sites);
+        }
+    }
+
+    /// Says which sites are heard of.
+    fn report_sites(&mut self, batch: &mut Batch) {
+        let Some((time_ms, sites)) = self.silence.report(self.clock.now_ms()) else {
+            return;
+        };
+        for (publisher, is_up) in sites {
+            let scrape = Scrape {
+                target: Arc::new(Labels::new([("publisher", &*publisher)])),
+                time_ms,
+                outcome: Outcome::Noted(Note::Site { is_up }),
+            };
+            batch.push(&publisher, scrape, Source::Guard);
         }
     }
 
@@ -480,6 +535,14 @@ impl Feed {
         let released = self.outstanding.len();
         info!(sink = self.sink.name(), released, "stopped delivering");
         ending
+    }
+}
+
+/// A lane that no site has: no publisher's name is empty.
+fn lane_of_sites() -> LaneId {
+    LaneId {
+        publisher: "".into(),
+        lane: 0,
     }
 }
 

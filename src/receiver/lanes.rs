@@ -15,7 +15,11 @@ pub(super) enum Work {
     /// A message.
     Message(Message),
     /// Targets that nothing was heard of for `max_age`.
+    Expired(Vec<Known>),
+    /// The targets of the lane, of which nothing was heard for `site_timeout`.
     Silent(Vec<Known>),
+    /// Which sites are heard of; it is in no site's lane.
+    Sites,
 }
 
 /// A message that was not yet decoded.
@@ -30,6 +34,11 @@ pub(super) struct Message {
 }
 
 impl Message {
+    /// Tells whether it is of a lane that a poller writes, with heartbeats.
+    pub(super) fn is_frame(&self) -> bool {
+        matches!(self.kind, Kind::Key | Kind::Delta)
+    }
+
     /// Takes an incoming message apart: what is queued, and what to acknowledge it with.
     pub(super) fn of(incoming: Incoming, kind: Kind) -> (Self, Option<Ack>) {
         let message = Self {
@@ -116,6 +125,11 @@ impl Lanes {
         }
     }
 
+    /// Tells whether nothing waits in a lane, and nothing of it is under way.
+    pub(super) fn is_idle(&self, lane: &LaneId) -> bool {
+        !self.queues.contains_key(lane)
+    }
+
     /// Returns since when some lane is ready.
     pub(super) fn ready_since(&self) -> Option<Instant> {
         self.ready_since
@@ -199,7 +213,9 @@ mod tests {
         lanes.next(&lane(0));
         lanes.next(&lane(0));
         assert_eq!((lanes.messages(), lanes.bytes()), (0, 0));
+        assert!(!lanes.is_idle(&lane(0)), "it is under way");
         lanes.release(&lane(0));
+        assert!(lanes.is_idle(&lane(0)));
         assert!(lanes.queues.is_empty());
     }
 }

@@ -25,6 +25,7 @@ pub struct Metrics {
     undecodable: Family<Dropped, Counter>,
     orphaned: Family<SinkPublisher, Counter>,
     incomplete: Family<SinkPublisher, Counter>,
+    silent: Family<SinkPublisher, Counter>,
     missing: Family<SinkPublisher, Counter>,
     key_requests: Family<PublisherLabel, Counter>,
     shapes: Gauge,
@@ -107,6 +108,7 @@ impl Default for Metrics {
             undecodable: Family::default(),
             orphaned: Family::default(),
             incomplete: Family::default(),
+            silent: Family::default(),
             missing: Family::default(),
             key_requests: Family::default(),
             shapes: Gauge::default(),
@@ -224,6 +226,11 @@ impl Metrics {
             metrics.targets.clone(),
         );
         registry.register(
+            "silent_targets",
+            "Targets whose series were ended because nothing was heard of their lane",
+            metrics.silent.clone(),
+        );
+        registry.register(
             "publisher_clock_ahead_seconds",
             "How far a poller's clock runs ahead of the stream's",
             metrics.clock_ahead.clone(),
@@ -333,6 +340,11 @@ impl SinkMetrics {
     pub(super) fn incomplete(&self, publisher: &str, scrapes: u64) {
         let labels = self.publisher(publisher);
         self.all.incomplete.get_or_create(&labels).inc_by(scrapes);
+    }
+
+    pub(super) fn silent(&self, publisher: &str) {
+        let labels = self.publisher(publisher);
+        self.all.silent.get_or_create(&labels).inc();
     }
 
     fn reason(&self, reason: &'static str, publisher: &str) -> Dropped {

@@ -25,6 +25,8 @@ mod refusals;
 mod removed;
 mod requests;
 mod shapes;
+mod silence;
+mod sites;
 
 pub use metrics::Metrics;
 
@@ -49,6 +51,8 @@ use feed::{Feed, Links};
 use removed::Removed;
 use requests::Requests;
 use shapes::Shapes;
+use silence::Silence;
+use sites::Sites;
 
 /// Messages on their way from a consumer to its feed; the consumer reads no further ahead.
 const INCOMING_QUEUE: usize = 64;
@@ -100,6 +104,8 @@ pub async fn run(context: Context) -> Result<Ending, ReceiverError> {
         .client_id
         .clone()
         .unwrap_or_else(|| CONSUMER_PREFIX.to_owned());
+    let sites = Sites::default();
+    metrics.register("site", |registry| sites.register(registry));
     let metrics = metrics.register("receiver", |registry| {
         Removed::register(registry, &sinks);
         Metrics::register(registry)
@@ -137,6 +143,7 @@ pub async fn run(context: Context) -> Result<Ending, ReceiverError> {
                 dead_letters: dead_letters.clone(),
                 requests: requests.clone(),
                 shapes: shapes.clone(),
+                silence: Silence::new(config.site_timeout, sites.clone()),
             },
             &metrics,
         );

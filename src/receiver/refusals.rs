@@ -11,7 +11,7 @@ use super::intake::Refusal;
 use super::lanes::Message;
 use crate::bus::{Kind, LaneId, Subject};
 use crate::model::Record;
-use crate::sink::Delivery;
+use crate::sink::{Delivery, State};
 use crate::telemetry::chain;
 use crate::wire::{self, Header};
 
@@ -132,6 +132,25 @@ impl Refusals {
             sink: Some(self.sink.clone()),
             payload: payload.into(),
         });
+    }
+
+    /// Word of a target's end, or of a site, that the sink will never take.
+    pub(super) fn end(&self, delivery: &Delivery) {
+        let State::Rejected { reason, detail } = &delivery.state else {
+            return;
+        };
+        let (sink, publisher) = (self.sink.as_str(), &*delivery.publisher);
+        let target = &delivery.scrape.target;
+        let (job, instance) = (target.job(), target.instance());
+        debug!(
+            sink,
+            publisher,
+            job,
+            instance,
+            reason,
+            detail,
+            "the sink refuses the end of a target's series"
+        );
     }
 
     fn may_log(&mut self) -> bool {

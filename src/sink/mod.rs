@@ -76,6 +76,14 @@ impl Sink {
         }
     }
 
+    /// Tells whether the sink takes word of sites, too, which is none of a target's.
+    pub fn takes_sites(&self) -> bool {
+        match self {
+            Self::Pushgateway(_) => false,
+            Self::RemoteWrite(_) => true,
+        }
+    }
+
     /// Returns what was left out of the scrapes since the start: reason and count.
     ///
     /// The reasons are a closed set, fit for a label value.

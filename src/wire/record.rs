@@ -59,7 +59,7 @@ pub(super) fn write(record: &Record, base_ms: i64, out: &mut Vec<u8>, texts: &mu
                         .unwrap_or(u8::MAX),
                 );
             }
-            Outcome::Gone | Outcome::Expired => {
+            Outcome::Gone | Outcome::Noted(_) => {
                 start(out, GONE);
                 write_target(target, out);
             }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use prometheus_streams::model::Outcome;
+use prometheus_streams::model::{Note, Outcome};
 use prometheus_streams::retry::{Retry, Retryable as _};
 use prometheus_streams::sink::State;
 use prometheus_streams::sink::remote_write::RemoteWrite;
@@ -279,7 +279,7 @@ async fn a_scrape_that_does_not_read_is_rejected_in_its_turn() {
         exposed("i", 1, "a 1\n"),
         exposed("i", 2, "<html>\n"),
         exposed("i", 3, "a 3\n"),
-        delivery("k", 3, Outcome::Expired),
+        delivery("k", 3, Outcome::Noted(Note::Expired)),
     ];
     sink.deliver(&mut batch).await.unwrap_err();
     assert_eq!(states(&batch), ["pending"; 4]);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use prometheus_streams::model::Outcome;
+use prometheus_streams::model::{Note, Outcome};
 use prometheus_streams::sink::Sink;
 use prometheus_streams::sink::pushgateway::{OnFailure, Pushgateway};
 use prometheus_streams::sink::remote_write::RemoteWrite;
@@ -97,14 +97,20 @@ async fn a_group_is_deleted_once() {
     sink.deliver(&mut batch).await.unwrap();
     assert_eq!(states(&batch), ["delivered", "delivered"]);
     let mut batch = [
-        delivery("i", 3, Outcome::Expired),
+        delivery("i", 3, Outcome::Noted(Note::Expired)),
         exposed("i", 4, "a 1\n"),
         delivery("i", 5, Outcome::Gone),
         delivery("i", 6, Outcome::Gone),
+        exposed("i", 7, "a 1\n"),
+        delivery("i", 8, Outcome::Noted(Note::Silent)),
+        delivery("i", 9, Outcome::Noted(Note::Expired)),
+        delivery("i", 10, Outcome::Noted(Note::Site { is_up: false })),
     ];
     sink.deliver(&mut batch).await.unwrap();
     let expected = [
         "DELETE /i HTTP/1.1",
+        "DELETE /i HTTP/1.1",
+        "PUT /i HTTP/1.1",
         "DELETE /i HTTP/1.1",
         "PUT /i HTTP/1.1",
         "DELETE /i HTTP/1.1",

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use prometheus_streams::model::{Labels, Outcome};
+use prometheus_streams::model::{Labels, Note, Outcome};
+use prometheus_streams::relabel::{Action, Rule, RuleSettings, Rules};
 use prometheus_streams::sink::remote_write::RemoteWrite;
 
 use crate::support::{
@@ -101,6 +102,75 @@ async fn series_end_where_they_vanish_fail_and_are_gone() {
         &BTreeMap::new(),
     );
     assert_same(&server.query("up", at(39)).await, &series("up 1\n"));
+}
+
+#[tokio::test]
+async fn the_series_of_a_silent_site_end_behind_its_last_scrape_and_live_again() {
+    let Some(server) = Server::prometheus().await else {
+        return;
+    };
+    let sink = prometheus_sink(&server);
+    let last = now_ms() - 60_000;
+    let silent = || delivery("i", last + 1, Outcome::Noted(Note::Silent));
+    let exposed = |time_ms| exposed("i", time_ms, "a 1\nb 1\n");
+    let mut batch = [exposed(last), silent()];
+    sink.deliver(&mut batch).await.unwrap();
+    let all = "{job=\"job/1\"}";
+    assert_eq!(server.query(all, last).await.len(), 7);
+    assert_same(&server.query(all, last + 1).await, &BTreeMap::new());
+    // A receiver that has started again says the same.
+    let again = prometheus_sink(&server);
+    again.prime(&batch[0].publisher, &batch[0].scrape);
+    let mut batch = [silent()];
+    again.deliver(&mut batch).await.unwrap();
+    assert_eq!(states(&batch), ["delivered"]);
+    // What was on its way meanwhile.
+    let mut batch = [exposed(last + 10_000), exposed(last + 20_000)];
+    again.deliver(&mut batch).await.unwrap();
+    assert_eq!(states(&batch), ["delivered"; 2]);
+    assert_same(&server.query(all, last + 9_999).await, &BTreeMap::new());
+    assert_eq!(server.query(all, last + 10_000).await.len(), 7);
+    assert_eq!(server.query(all, last + 30_000).await.len(), 7);
+}
+
+#[tokio::test]
+async fn relabel_rules_decide_what_prometheus_gets() {
+    let Some(server) = Server::prometheus().await else {
+        return;
+    };
+    let rule = |settings| Rule::new(settings).unwrap();
+    let mut settings = endpoint_settings(server.url.join("api/v1/write").unwrap());
+    settings.external_labels = Labels::new([("region", "eu")]);
+    settings.write_relabel = Rules::new(vec![
+        rule(RuleSettings {
+            action: Action::Drop,
+            source_labels: vec!["__name__".to_owned()],
+            regex: Some("b|scrape_.*".to_owned()),
+            ..RuleSettings::default()
+        }),
+        rule(RuleSettings {
+            source_labels: vec!["region".to_owned(), "instance".to_owned()],
+            target_label: "place".to_owned(),
+            ..RuleSettings::default()
+        }),
+    ]);
+    let sink = RemoteWrite::build(settings).unwrap();
+    let time = now_ms() - 60_000;
+    let mut batch = [
+        exposed("i", time, "a 1\nb 1\nc 1\n"),
+        exposed("i", time + 10_000, "a 1\n"),
+    ];
+    sink.deliver(&mut batch).await.unwrap();
+    let all = |time| server.query("{job=\"job/1\"}", time);
+    let labels = [TARGET[0], TARGET[1], ("place", "eu;i"), ("region", "eu")];
+    let series = |text| series_of(text, &labels);
+    assert_same(&all(time).await, &series("a 1\nc 1\nup 1\n"));
+    assert_same(&all(time + 10_000).await, &series("a 1\nup 1\n"));
+    assert!(
+        sink.removed().contains(&("relabeled", 1)),
+        "{:?}",
+        sink.removed()
+    );
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use prometheus_streams::clock::Clock;
 use prometheus_streams::exposition::{Entry, Parser};
 use prometheus_streams::http::{Client, Settings};
 use prometheus_streams::model::{FailureReason, Format, Labels, Outcome, Text};
+use prometheus_streams::relabel::Rules;
 use prometheus_streams::sink::{Delivery, State, pushgateway, remote_write};
 use prometheus_streams::wire::{Body, Columns, Scrape, Shape};
 use tempfile::TempDir;
@@ -237,6 +238,7 @@ pub(crate) fn endpoint_settings(url: Url) -> remote_write::Settings {
         timeout: Duration::from_secs(10),
         publisher_label: false,
         external_labels: Labels::default(),
+        write_relabel: Rules::default(),
         concurrency: 2,
         max_samples_per_send: 2000,
         batch_send_deadline: Duration::from_millis(10),

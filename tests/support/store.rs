@@ -69,6 +69,25 @@ impl Prometheus {
         Ok(stored)
     }
 
+    /// Returns what an instant query finds, now or at a time in milliseconds: series that have
+    /// ended by then are not there.
+    pub(crate) async fn at(
+        &self,
+        query: &str,
+        time_ms: Option<i64>,
+    ) -> Result<BTreeMap<Labels, f64>, String> {
+        let query = byte_serialize(query.as_bytes()).collect::<String>();
+        let time = time_ms.map(|time| format!("&time={}.{:03}", time / 1000, time % 1000));
+        let time = time.unwrap_or_default();
+        let answer = get(self.port, &format!("/api/v1/query?query={query}{time}")).await?;
+        let answer = parse(&answer)?;
+        let result = answer.pointer("/data/result").and_then(Value::as_array);
+        let series = result.ok_or("no result")?.iter();
+        Ok(series
+            .map(|series| (labels(&series["metric"]), pair(&series["value"]).1))
+            .collect())
+    }
+
     /// Returns the id of its process.
     pub(crate) fn id(&self) -> u32 {
         self.process.id()

@@ -107,7 +107,7 @@ fn weight(record: &Record) -> (usize, usize) {
                 body: Body::Text(text),
                 ..
             } => (0, text.text.len()),
-            Outcome::Failed { .. } | Outcome::Gone | Outcome::Expired => (0, 0),
+            Outcome::Failed { .. } | Outcome::Gone | Outcome::Noted(_) => (0, 0),
         },
         Record::Heartbeat(heartbeat) => (0, heartbeat.live.len() * size_of::<u64>()),
     }
@@ -141,7 +141,7 @@ pub(super) fn columns_of(record: &Record) -> Option<&Columns> {
 pub(super) fn duration_of(scrape: &Scrape) -> Duration {
     match &scrape.outcome {
         Outcome::Exposed { duration, .. } | Outcome::Failed { duration, .. } => *duration,
-        Outcome::Gone | Outcome::Expired => Duration::ZERO,
+        Outcome::Gone | Outcome::Noted(_) => Duration::ZERO,
     }
 }
 

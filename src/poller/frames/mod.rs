@@ -259,7 +259,7 @@ impl Frames {
                 self.forget(&scrape.target);
                 waiting.push_back(whole(Record::Scrape(scrape), 0));
             }
-            Outcome::Failed { .. } | Outcome::Expired => {
+            Outcome::Failed { .. } | Outcome::Noted(_) => {
                 waiting.push_back(whole(Record::Scrape(scrape), 0));
             }
         }

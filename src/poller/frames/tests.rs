@@ -166,7 +166,7 @@ impl Reader {
                                 Ok(String::from_utf8(body.text.to_vec()).unwrap())
                             }
                             Outcome::Failed { reason, .. } => Err(reason),
-                            Outcome::Gone | Outcome::Expired => Ok("gone".to_owned()),
+                            Outcome::Gone | Outcome::Noted(_) => Ok("gone".to_owned()),
                         };
                         (scrape.target.instance().to_owned(), scrape.time_ms, outcome)
                     }

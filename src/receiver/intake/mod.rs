@@ -1,6 +1,6 @@
 //! From messages to deliveries: decoding and the guard.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +11,11 @@ use super::metrics::SinkMetrics;
 use super::numbering::Numbering;
 use super::plain::{self, PlainError};
 use super::requests::Requests;
+use super::silence::FORGET;
 use crate::bus::{Kind, LaneId};
 use crate::clock::Clock;
 use crate::guard::{AgeLimit, DropReason, Known, Targets, Verdict};
-use crate::model::{Heartbeat, Outcome};
+use crate::model::{Heartbeat, Note, Outcome};
 use crate::wire::{Body, Header, Outline, Record, Scrape, ShapeError};
 
 /// A frame that was stored longer ago has successors, and a key frame among them.
@@ -220,7 +221,7 @@ impl Intake {
     pub(super) fn note(&mut self, lane: &LaneId, scrape: &Scrape) {
         let (publisher, target) = (&lane.publisher, &scrape.target);
         match scrape.outcome {
-            Outcome::Gone | Outcome::Expired => self.targets.forget(publisher, target),
+            Outcome::Gone | Outcome::Noted(_) => self.targets.forget(publisher, target),
             Outcome::Exposed { .. } | Outcome::Failed { .. } => {
                 let now_ms = self.clock.now_ms();
                 self.targets
@@ -289,49 +290,61 @@ impl Intake {
             let outcome = Outcome::Gone;
             let scrape = Scrape {
                 target: known.target,
-                time_ms: heartbeat.time_ms,
+                // Whatever its poller's clock did meanwhile.
+                time_ms: heartbeat.time_ms.max(known.last_ms.saturating_add(1)),
                 outcome,
             };
             batch.push(&known.publisher, scrape, Source::Guard);
         }
     }
 
-    /// Takes out the targets that nothing was heard of for `max_age`, by lane.
-    pub(super) fn take_silent(&mut self) -> HashMap<LaneId, Vec<Known>> {
+    /// Returns the targets that nothing was heard of for `max_age`, by lane.
+    pub(super) fn take_expired(&mut self) -> HashMap<LaneId, Vec<Known>> {
         self.decoding.forget_idle();
-        let mut lanes: HashMap<LaneId, Vec<Known>> = HashMap::new();
-        let Some(max_age) = self.age.max() else {
-            return lanes;
+        let now_ms = self.clock.now_ms();
+        let since_ms = |age: Duration| {
+            let age_ms = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+            now_ms.saturating_sub(age_ms)
         };
-        let max_age_ms = i64::try_from(max_age.as_millis()).unwrap_or(i64::MAX);
-        let since_ms = self.clock.now_ms().saturating_sub(max_age_ms);
-        if since_ms < self.begun_ms {
-            return lanes;
+        let forget = self.age.max().map_or(FORGET, |max_age| max_age.max(FORGET));
+        self.targets.forget_unheard(since_ms(forget));
+        match self.age.max().map(since_ms) {
+            Some(since_ms) if since_ms >= self.begun_ms => by_lane(self.targets.expire(since_ms)),
+            _ => HashMap::new(),
         }
-        for known in self.targets.take_silent(since_ms) {
-            let lane = LaneId {
-                publisher: Arc::clone(&known.publisher),
-                lane: known.lane,
-            };
-            lanes.entry(lane).or_default().push(known);
-        }
-        lanes
     }
 
-    /// Ends targets that are still silent when it is their turn.
-    pub(super) fn expire(&mut self, silent: &[Known], batch: &mut Batch) {
+    /// Returns the targets of lanes that have fallen silent, by lane.
+    pub(super) fn of_lanes(&self, silent: &HashSet<LaneId>) -> HashMap<LaneId, Vec<Known>> {
+        if silent.is_empty() {
+            return HashMap::new();
+        }
+        by_lane(self.targets.of_lanes(|publisher, lane| {
+            silent.contains(&LaneId {
+                publisher: Arc::clone(publisher),
+                lane,
+            })
+        }))
+    }
+
+    /// Says that targets have expired, if that is still so when it is their turn.
+    pub(super) fn expire(&self, expired: &[Known], batch: &mut Batch) {
         let now_ms = self.clock.now_ms();
-        for known in silent {
-            if self.targets.contains(&known.publisher, &known.target) {
-                continue;
+        for known in expired {
+            if self.targets.is_expired(known) {
+                push_note(known, Note::Expired, now_ms, batch);
             }
-            let (target, outcome) = (Arc::clone(&known.target), Outcome::Expired);
-            let scrape = Scrape {
-                target,
-                time_ms: now_ms,
-                outcome,
-            };
-            batch.push(&known.publisher, scrape, Source::Guard);
+        }
+    }
+
+    /// Ends the series of a silent lane's targets, just behind what was received last of each.
+    pub(super) fn end_silent(&mut self, silent: &[Known], batch: &mut Batch) {
+        for known in silent {
+            if self.targets.end(known) {
+                let time_ms = known.last_ms.saturating_add(1);
+                push_note(known, Note::Silent, time_ms, batch);
+                self.metrics.silent(&known.publisher);
+            }
         }
     }
 
@@ -339,6 +352,27 @@ impl Intake {
     pub(super) fn targets(&self) -> usize {
         self.targets.len()
     }
+}
+
+fn by_lane(targets: Vec<Known>) -> HashMap<LaneId, Vec<Known>> {
+    let mut lanes: HashMap<LaneId, Vec<Known>> = HashMap::new();
+    for known in targets {
+        let lane = LaneId {
+            publisher: Arc::clone(&known.publisher),
+            lane: known.lane,
+        };
+        lanes.entry(lane).or_default().push(known);
+    }
+    lanes
+}
+
+fn push_note(known: &Known, note: Note, time_ms: i64, batch: &mut Batch) {
+    let scrape = Scrape {
+        target: Arc::clone(&known.target),
+        time_ms,
+        outcome: Outcome::Noted(note),
+    };
+    batch.push(&known.publisher, scrape, Source::Guard);
 }
 
 #[cfg(test)]

@@ -341,26 +341,80 @@ async fn a_heartbeat_ends_the_targets_that_it_does_not_name() {
     assert_eq!(desk.intake.targets(), 1);
 }
 
+/// The targets that a batch tells of: instance, note and time.
+fn notes(batch: &Batch) -> Vec<(&str, Note, i64)> {
+    let scrapes = batch.deliveries.iter().map(|delivery| &delivery.scrape);
+    let mut notes: Vec<_> = scrapes
+        .map(|scrape| match scrape.outcome {
+            Outcome::Noted(note) => (scrape.target.instance(), note, scrape.time_ms),
+            _ => panic!("{scrape:?}"),
+        })
+        .collect();
+    notes.sort_by_key(|(instance, ..)| *instance);
+    notes
+}
+
 #[tokio::test]
-async fn a_silent_target_expires_unless_it_is_heard_again_before_its_turn() {
+async fn a_target_expires_unless_it_is_heard_again_before_its_turn() {
     let mut desk = Desk::new();
     desk.admit("a", NOW_MS, NOW_MS);
     desk.admit("b", NOW_MS, NOW_MS);
     desk.clock.set_ms(NOW_MS + MAX_AGE_MS);
-    assert!(desk.intake.take_silent().is_empty());
+    assert!(desk.intake.take_expired().is_empty());
     desk.clock.set_ms(NOW_MS + MAX_AGE_MS + 1);
-    let silent = desk.intake.take_silent().remove(&desk.lane).unwrap();
-    assert_eq!(silent.len(), 2);
+    let expired = desk.intake.take_expired().remove(&desk.lane).unwrap();
+    assert_eq!(expired.len(), 2);
+    assert!(desk.intake.take_expired().is_empty());
     let now_ms = desk.clock.now_ms();
     desk.admit("a", now_ms, now_ms);
-    let mut expired = batch();
-    desk.intake.expire(&silent, &mut expired);
-    let names: Vec<_> = expired
-        .deliveries
-        .iter()
-        .map(|delivery| delivery.scrape.target.instance())
-        .collect();
-    assert_eq!(names, ["b"]);
+    let mut batch = batch();
+    desk.intake.expire(&expired, &mut batch);
+    assert_eq!(notes(&batch), [("b", Note::Expired, now_ms)]);
+}
+
+#[tokio::test]
+async fn the_series_of_a_silent_lane_end_just_behind_its_targets_last_scrapes() {
+    let mut desk = Desk::new();
+    desk.admit("a", NOW_MS, NOW_MS);
+    desk.admit("b", NOW_MS + 500, NOW_MS);
+    // Expired or not.
+    desk.clock.set_ms(NOW_MS + MAX_AGE_MS + 1);
+    desk.intake.take_expired();
+    let mut lanes = HashSet::from([desk.lane.clone()]);
+    let silent = desk.intake.of_lanes(&lanes).remove(&desk.lane).unwrap();
+    let mut ended = batch();
+    desk.intake.end_silent(&silent, &mut ended);
+    let expected = [
+        ("a", Note::Silent, NOW_MS + 1),
+        ("b", Note::Silent, NOW_MS + 501),
+    ];
+    assert_eq!(notes(&ended), expected);
+    let counted = "silent_targets_total{sink=\"recorder\",publisher=\"USDC1\"} 2";
+    desk.counted(counted);
+    let mut again = batch();
+    desk.intake.end_silent(&silent, &mut again);
+    assert!(again.deliveries.is_empty());
+    assert!(desk.intake.of_lanes(&lanes).is_empty());
+    // A late backlog is in order, and what it brings lives again.
+    assert_eq!(desk.admit("a", NOW_MS + 15_000, NOW_MS + 90_000), 1);
+    let silent = desk.intake.of_lanes(&lanes);
+    assert_eq!(silent[&desk.lane].len(), 1);
+    lanes.clear();
+    assert!(desk.intake.of_lanes(&lanes).is_empty());
+}
+
+#[tokio::test]
+async fn a_target_that_a_heartbeat_does_not_name_ends_behind_its_last_scrape() {
+    let mut desk = Desk::new();
+    desk.admit("a", NOW_MS + 5_000, NOW_MS);
+    let heartbeat = Record::Heartbeat(Heartbeat {
+        time_ms: NOW_MS,
+        interval: Duration::from_secs(60),
+        live: Vec::new(),
+    });
+    let mut ended = batch();
+    desk.intake.admit(&desk.lane, heartbeat, NOW_MS, &mut ended);
+    assert_eq!(ended.deliveries[0].scrape.time_ms, NOW_MS + 5_001);
 }
 
 #[tokio::test]
@@ -387,5 +441,5 @@ async fn what_has_become_too_old_since_is_dropped_before_the_next_try() {
         batch.drop_aged(age, NOW_MS + MAX_AGE_MS + 1).is_empty(),
         "once is enough"
     );
-    drop(desk.intake.take_silent());
+    drop(desk.intake.take_expired());
 }

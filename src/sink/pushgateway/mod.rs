@@ -29,7 +29,7 @@ use super::targets::{TARGETS_MAX, Targets};
 use super::{Batching, DeliverError, Delivery, State, TargetKey};
 use crate::clock::Clock;
 use crate::http::{self, Client, ClientError, ERROR_BODY_MAX};
-use crate::model::{Format, Labels, Outcome, Text};
+use crate::model::{Format, Labels, Note, Outcome, Text};
 use crate::wire::Scrape;
 use answer::{Request, classify};
 
@@ -135,7 +135,7 @@ impl Pushgateway {
     pub fn prime(&self, publisher: &Arc<str>, scrape: &Scrape) {
         let group = match scrape.outcome {
             Outcome::Exposed { .. } => Group::Present,
-            Outcome::Failed { .. } | Outcome::Gone | Outcome::Expired => {
+            Outcome::Failed { .. } | Outcome::Gone | Outcome::Noted(_) => {
                 if self.settings.on_failure == OnFailure::Keep {
                     return;
                 }
@@ -198,7 +198,9 @@ impl Pushgateway {
                 let Text { text, format } = body.to_text();
                 self.push(key, &text, format, &labels).await
             }
-            Outcome::Failed { .. } | Outcome::Gone | Outcome::Expired => {
+            // It belongs to no group.
+            Outcome::Noted(Note::Site { .. }) => Ok(State::Delivered),
+            Outcome::Failed { .. } | Outcome::Gone | Outcome::Noted(_) => {
                 self.delete(key, &labels).await
             }
         }

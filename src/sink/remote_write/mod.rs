@@ -32,6 +32,7 @@ use super::{Batching, TargetKey};
 use crate::clock::Clock;
 use crate::http::{self, Client, ClientError};
 use crate::model::Labels;
+use crate::relabel;
 use crate::wire::Scrape;
 use deliver::RAW_BYTES_MAX;
 use encode::{After, Encoder, TargetState};
@@ -51,6 +52,8 @@ pub struct Settings {
     pub publisher_label: bool,
     /// Labels for every series that does not have them.
     pub external_labels: Labels,
+    /// What becomes of each series once it has all its labels (`write_relabel_configs`).
+    pub write_relabel: relabel::Rules,
     /// Requests at the same time (`queue_config.max_shards`).
     pub concurrency: usize,
     /// Samples in one request, about (`queue_config.max_samples_per_send`).
@@ -91,6 +94,7 @@ impl RemoteWrite {
             hasher: SeriesHasher::new(),
             publisher_label: settings.publisher_label,
             external_labels: settings.external_labels.clone(),
+            write_relabel: settings.write_relabel.clone(),
         };
         Ok(Self {
             settings,

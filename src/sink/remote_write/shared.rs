@@ -1,10 +1,13 @@
 //! What all scrapes that go to one endpoint have in common, and the labels that they get by it.
 
+use std::borrow::Cow;
+
 use super::proto;
 use super::series::SeriesHasher;
 use crate::exposition::Sample;
 use crate::model::Labels;
 use crate::model::labels::{BODY_SIZE, SAMPLES_SCRAPED};
+use crate::relabel::{Builder, Rules};
 use crate::sink::labels::TargetLabels;
 
 /// What all scrapes have in common.
@@ -13,6 +16,8 @@ pub(super) struct Shared {
     pub(super) hasher: SeriesHasher,
     pub(super) publisher_label: bool,
     pub(super) external_labels: Labels,
+    /// What becomes of every series that is written, those about scrapes and sites included.
+    pub(super) write_relabel: Rules,
 }
 
 /// What the poller says of a scrape by series that are none of the target's.
@@ -46,25 +51,46 @@ impl Shared {
     ///
     /// What is not to be sent gets labels that [`proto::is_hidden`] tells from others.
     pub(super) fn put_labels(
+        &self,
         out: &mut Vec<u8>,
         sample: &Sample<'_, '_>,
         target: &TargetLabels<'_>,
     ) {
         match Report::of(sample) {
             Some(report) => report.put(out),
-            None => Self::put_resolved(out, &target.resolve(sample.name, sample.labels)),
+            None => self.put_resolved(out, &target.resolve(sample.name, sample.labels)),
         }
     }
 
     /// Appends the labels of a series about a scrape.
-    pub(super) fn put_report_labels(out: &mut Vec<u8>, name: &str, target: &TargetLabels<'_>) {
-        Self::put_resolved(out, &target.resolve(name, &[]));
+    pub(super) fn put_report_labels(
+        &self,
+        out: &mut Vec<u8>,
+        name: &str,
+        target: &TargetLabels<'_>,
+    ) {
+        self.put_resolved(out, &target.resolve(name, &[]));
     }
 
-    fn put_resolved(out: &mut Vec<u8>, labels: &[(std::borrow::Cow<'_, str>, &str)]) {
-        for (name, value) in labels {
-            proto::put_label(out, name, value);
+    fn put_resolved(&self, out: &mut Vec<u8>, labels: &[(Cow<'_, str>, &str)]) {
+        let labels = labels.iter().map(|(name, value)| (&**name, *value));
+        if self.write_relabel.is_empty() {
+            return put(out, labels);
         }
+        let mut relabeled = Builder::new(labels.clone());
+        if self.write_relabel.apply(&mut relabeled) && relabeled.iter().len() > 0 {
+            put(out, relabeled.iter());
+        } else {
+            // With the labels that it had, so that it is still told from others.
+            proto::put_hidden(out);
+            put(out, labels);
+        }
+    }
+}
+
+fn put<'l>(out: &mut Vec<u8>, labels: impl Iterator<Item = (&'l str, &'l str)>) {
+    for (name, value) in labels {
+        proto::put_label(out, name, value);
     }
 }
 

@@ -8,7 +8,8 @@ use prost::Message as _;
 
 use super::*;
 use crate::model::Labels;
-use crate::model::{FailureReason, Format, Text};
+use crate::model::{FailureReason, Format, Note, Text};
+use crate::relabel::{Action, Rule, RuleSettings, Rules};
 use crate::sink::remote_write::messages::WriteRequest;
 use crate::sink::remote_write::series::SeriesHasher;
 use crate::wire::{Column, Columns, Shape, ShapeStore, Value};
@@ -87,7 +88,7 @@ enum Step {
     Same,
     Failed,
     Gone,
-    Expired,
+    Noted(Note),
 }
 
 fn any_sample() -> impl Strategy<Value = Sample> {
@@ -109,7 +110,8 @@ fn any_step() -> impl Strategy<Value = Step> {
         2 => Just(Step::Same),
         1 => Just(Step::Failed),
         1 => Just(Step::Gone),
-        1 => Just(Step::Expired),
+        1 => Just(Step::Noted(Note::Expired)),
+        1 => Just(Step::Noted(Note::Silent)),
     ]
 }
 
@@ -155,6 +157,7 @@ impl Pair {
                 hasher: SeriesHasher::new(),
                 publisher_label: true,
                 external_labels: Labels::new([("region", "eu")]),
+                write_relabel: Rules::default(),
             },
             shapes: ShapeStore::default(),
             known: Vec::new(),
@@ -223,7 +226,7 @@ impl Pair {
                 });
             }
             Step::Gone => return Some(Outcome::Gone),
-            Step::Expired => return Some(Outcome::Expired),
+            Step::Noted(note) => return Some(Outcome::Noted(note)),
         };
         Some(Outcome::Exposed {
             body,
@@ -299,6 +302,25 @@ impl Pair {
     }
 }
 
+/// Drops some series, and makes some pairs of others equal.
+fn write_relabel() -> Rules {
+    let rule = |action, regex: &str, replacement: &str| {
+        Rule::new(RuleSettings {
+            action,
+            source_labels: vec!["n".to_owned()],
+            regex: Some(regex.to_owned()),
+            target_label: "n".to_owned(),
+            replacement: replacement.to_owned(),
+            ..RuleSettings::default()
+        })
+    };
+    Rules::new(vec![
+        rule(Action::Drop, "1?[0-9]3|4.", "$1").unwrap(),
+        rule(Action::Replace, "(17[0-9])[0-9]?", "$1").unwrap(),
+        rule(Action::Replace, "1[89]([0-9])", "15$1").unwrap(),
+    ])
+}
+
 fn commit(state: &mut Option<TargetState>, after: After) {
     match after {
         After::Same => {}
@@ -314,11 +336,15 @@ proptest! {
     fn values_are_written_as_their_text_is(
         is_usual: bool,
         is_reserved: bool,
+        is_relabeled: bool,
         steps in proptest::collection::vec((any_step(), proptest::bool::weighted(0.2)), 1..24),
     ) {
         let mut pair = Pair::new(if is_usual { 1_700_000_000_000 } else { 0 });
         if is_reserved {
             pair.target = Arc::new(Labels::new(RESERVED));
+        }
+        if is_relabeled {
+            pair.shared.write_relabel = write_relabel();
         }
         for (step, is_primed) in steps {
             if let Some(outcome) = pair.outcome(step) {

@@ -110,7 +110,7 @@ impl<'a> Exposed<'a> {
                 page,
                 self.last.and_then(Last::encoded),
                 &self.shared.hasher,
-                |out, sample| Shared::put_labels(out, sample, self.labels),
+                |out, sample| self.shared.put_labels(out, sample, self.labels),
             )?),
         };
         let before = last.map(|(_, presence)| presence);
@@ -185,7 +185,7 @@ impl<'a> Exposed<'a> {
             scraped += 1;
             let has_timestamp = sample.timestamp_ms.is_some();
             let encoded = walk.step(sample.text, has_timestamp, removals, |encoded| {
-                Shared::put_labels(encoded, &sample, self.labels);
+                self.shared.put_labels(encoded, &sample, self.labels);
             })?;
             let Some(encoded) = encoded else { continue };
             if proto::is_hidden(encoded) {

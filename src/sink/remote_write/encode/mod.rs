@@ -10,7 +10,7 @@ use super::proto;
 use super::series::{Scratch, TooLarge};
 use super::shared::Shared;
 use crate::exposition::SyntaxError;
-use crate::model::{FailureReason, Outcome};
+use crate::model::{FailureReason, Note, Outcome};
 use crate::sink::labels::TargetLabels;
 use crate::sink::removed::Removals;
 use crate::wire::{Body, Scrape};
@@ -33,6 +33,9 @@ const REPORT: [&str; 8] = [
 
 /// So many of them are written where the extra ones are not asked for.
 const REPORT_USUAL: usize = 5;
+
+/// The series about a site.
+const SITE_UP: &str = "prometheus_streams_site_up";
 
 /// What is remembered of a target between two scrapes.
 #[derive(Debug, Clone)]
@@ -142,7 +145,7 @@ impl Encoder {
                     out.bytes.truncate(start);
                 }
                 let put = put?;
-                let report = report_labels(before, &labels);
+                let report = report_labels(before, &labels, shared);
                 report.put(&mut out, &put.report(*duration, &labels), scrape.time_ms);
                 After::State(TargetState {
                     last: put.last,
@@ -154,7 +157,7 @@ impl Encoder {
                 if let Some(state) = before {
                     state.put_stale(&mut out, scrape.time_ms, &labels);
                 }
-                let report = report_labels(before, &labels);
+                let report = report_labels(before, &labels, shared);
                 let values = failed(*duration, *reason, &labels);
                 report.put(&mut out, &values, scrape.time_ms);
                 After::State(TargetState {
@@ -171,7 +174,10 @@ impl Encoder {
                 }
                 After::Gone
             }
-            Outcome::Expired => After::Same,
+            Outcome::Noted(note) => {
+                let time_ms = scrape.time_ms;
+                note_down(*note, time_ms, &mut out, before, (&labels, shared))
+            }
         };
         out.bytes.extend_from_slice(&out.timed);
         let (series, timed_len) = (out.series, out.timed.len());
@@ -203,7 +209,7 @@ impl Encoder {
                 return Ok(After::State(TargetState {
                     last: Last::Columns(known.series, known.presence),
                     is_alive: true,
-                    report: report_labels(before, &labels),
+                    report: report_labels(before, &labels, shared),
                 }));
             }
         }
@@ -224,7 +230,7 @@ impl TargetState {
 }
 
 impl ReportLabels {
-    fn new(labels: &TargetLabels<'_>) -> Self {
+    fn new(labels: &TargetLabels<'_>, shared: &Shared) -> Self {
         let wanted = match labels.extra() {
             Some(_) => REPORT.len(),
             None => REPORT_USUAL,
@@ -232,7 +238,7 @@ impl ReportLabels {
         let names = REPORT.iter().take(wanted);
         let encoded = names.map(|name| {
             let mut encoded = Vec::new();
-            Shared::put_report_labels(&mut encoded, name, labels);
+            shared.put_report_labels(&mut encoded, name, labels);
             encoded.into()
         });
         Self(encoded.collect())
@@ -241,6 +247,33 @@ impl ReportLabels {
     fn put(&self, out: &mut Output<'_>, values: &[f64; REPORT.len()], time_ms: i64) {
         for (labels, value) in self.0.iter().zip(values) {
             out.put(labels, *value, time_ms);
+        }
+    }
+}
+
+/// Writes what the receiver says of its own.
+fn note_down(
+    note: Note,
+    time_ms: i64,
+    out: &mut Output<'_>,
+    before: Option<&TargetState>,
+    (labels, shared): (&TargetLabels<'_>, &Shared),
+) -> After {
+    match (note, before) {
+        (Note::Expired, _) | (Note::Silent, None) => After::Same,
+        (Note::Silent, Some(state)) => {
+            state.put_stale(out, time_ms, labels);
+            state.report.put(out, &[STALE; REPORT.len()], time_ms);
+            After::State(TargetState {
+                is_alive: false,
+                ..state.clone()
+            })
+        }
+        (Note::Site { is_up }, _) => {
+            let mut encoded = Vec::new();
+            shared.put_report_labels(&mut encoded, SITE_UP, labels);
+            out.put(&encoded, f64::from(u8::from(is_up)), time_ms);
+            After::Same
         }
     }
 }
@@ -284,10 +317,14 @@ fn report(
     ]
 }
 
-fn report_labels(before: Option<&TargetState>, labels: &TargetLabels<'_>) -> Arc<ReportLabels> {
+fn report_labels(
+    before: Option<&TargetState>,
+    labels: &TargetLabels<'_>,
+    shared: &Shared,
+) -> Arc<ReportLabels> {
     match before {
         Some(state) => Arc::clone(&state.report),
-        None => Arc::new(ReportLabels::new(labels)),
+        None => Arc::new(ReportLabels::new(labels, shared)),
     }
 }
 

@@ -5,9 +5,11 @@ use prost::Message as _;
 
 use super::*;
 use crate::model::Labels;
-use crate::model::{FailureReason, Format, Text};
+use crate::model::{FailureReason, Format, Note, Text};
+use crate::relabel::{Action, Rule, RuleSettings, Rules};
 use crate::sink::remote_write::messages::WriteRequest;
 use crate::sink::remote_write::series::SeriesHasher;
+use crate::sink::removed::Removal;
 use crate::wire::Body;
 
 /// Writes one target's scrapes one after the other.
@@ -18,6 +20,8 @@ struct Target {
     time_ms: i64,
     /// Beside `job` and `instance`.
     reserved: Vec<(&'static str, &'static str)>,
+    /// Of the last scrape.
+    removals: Removals,
 }
 
 impl Target {
@@ -28,10 +32,12 @@ impl Target {
                 hasher: SeriesHasher::new(),
                 publisher_label: false,
                 external_labels: Labels::default(),
+                write_relabel: Rules::default(),
             },
             state: None,
             time_ms: 1_000,
             reserved: Vec::new(),
+            removals: Removals::default(),
         }
     }
 
@@ -52,6 +58,7 @@ impl Target {
             .unwrap();
         let request = WriteRequest::decode(&out[..]).unwrap();
         assert_eq!(request.timeseries.len(), encoded.series);
+        self.removals = encoded.removals;
         match encoded.after {
             After::Same => {}
             After::State(state) => self.state = Some(state),
@@ -226,12 +233,133 @@ fn a_target_that_is_gone_ends_with_its_report() {
 fn a_silent_target_is_left_alone() {
     let mut target = Target::new();
     target.expose("a 1\n");
-    assert_eq!(target.put(Outcome::Expired), "");
+    assert_eq!(target.put(Outcome::Noted(Note::Expired)), "");
     check(
         &target.expose("a 1\n"),
         "a{}:1@3000",
         &report(["1", "0.25", "1", "1", "0"], 3000),
     );
+}
+
+#[test]
+fn the_series_of_a_silent_lane_end_and_live_again() {
+    let mut target = Target::new();
+    assert_eq!(target.put(Outcome::Noted(Note::Silent)), "");
+    target.expose("a 1\nt 1 5\n");
+    check(
+        &target.put(Outcome::Noted(Note::Silent)),
+        "a{}:stale@3000",
+        &report(["stale"; 5], 3000),
+    );
+    let about = report(["1", "0.25", "2", "2", "1"], 4000);
+    check(
+        &target.expose("a 1\nb 1\n"),
+        "a{}:1@4000 b{}:1@4000",
+        &about,
+    );
+    target.fail();
+    check(
+        &target.put(Outcome::Noted(Note::Silent)),
+        "",
+        &report(["stale"; 5], 6000),
+    );
+}
+
+#[test]
+fn whether_a_site_is_up_is_a_series_without_a_target() {
+    let mut target = Target::new();
+    target.shared.external_labels = Labels::new([("region", "eu"), ("publisher", "other")]);
+    for publisher_label in [false, true] {
+        target.shared.publisher_label = publisher_label;
+        let scrape = Scrape {
+            target: Arc::new(Labels::new([("publisher", "site")])),
+            time_ms: 5,
+            outcome: Outcome::Noted(Note::Site { is_up: true }),
+        };
+        let mut out = Vec::new();
+        let encoder = &mut target.encoder;
+        let encoded = encoder.put(&mut out, "site", &scrape, None, &target.shared);
+        assert!(matches!(encoded.unwrap().after, After::Same));
+        let request = WriteRequest::decode(&out[..]).unwrap();
+        let [series] = &request.timeseries[..] else {
+            panic!("{request:?}")
+        };
+        let labels = series.labels.iter();
+        let labels: Vec<_> = labels.map(|label| (&*label.name, &*label.value)).collect();
+        let expected = [
+            ("__name__", "prometheus_streams_site_up"),
+            ("publisher", "site"),
+            ("region", "eu"),
+        ];
+        assert_eq!(labels, expected);
+        assert_eq!(
+            (series.samples[0].value, series.samples[0].timestamp),
+            (1.0, 5)
+        );
+    }
+}
+
+/// Drops series by name, and takes a label from all others.
+fn write_relabel(dropped: &str, label: &str) -> Rules {
+    let rule = |action, source_labels: &[&str], regex: &str| {
+        let source_labels = source_labels.iter().map(|name| (*name).to_owned());
+        Rule::new(RuleSettings {
+            action,
+            source_labels: source_labels.collect(),
+            regex: Some(regex.to_owned()),
+            ..RuleSettings::default()
+        })
+    };
+    Rules::new(vec![
+        rule(Action::Drop, &["__name__"], dropped).unwrap(),
+        rule(Action::LabelDrop, &[], label).unwrap(),
+    ])
+}
+
+#[test]
+fn what_relabel_rules_drop_is_scraped_but_never_written() {
+    let mut target = Target::new();
+    target.shared.write_relabel = write_relabel("b|t|scrape_.*", "x");
+    let about = |value, time_ms| format!("up:{value}@{time_ms}");
+    check(
+        &target.expose("a{x=\"1\"} 1\nb 2\nt 3 5\nc 4\n"),
+        "a{}:1@1000 c{}:4@1000",
+        &about("1", 1000),
+    );
+    check(
+        &target.expose("a{x=\"1\"} 1\n"),
+        "a{}:1@2000 c{}:stale@2000",
+        &about("1", 2000),
+    );
+    check(&target.fail(), "a{}:stale@3000", &about("0", 3000));
+    target.expose("a 1\nb 2\n");
+    check(
+        &target.put(Outcome::Gone),
+        "a{}:stale@5000",
+        &about("stale", 5000),
+    );
+}
+
+#[test]
+fn of_series_that_relabel_rules_make_equal_the_first_counts() {
+    let mut target = Target::new();
+    target.shared.write_relabel = write_relabel("scrape_.*", "x");
+    let written = target.expose("a{x=\"1\"} 1\na{x=\"2\"} 2\n");
+    check(&written, "a{}:1@1000", "up:1@1000");
+    assert_eq!(target.removals, of(Removal::Duplicate, 1));
+    let written = target.expose("a{x=\"2\"} 2\n");
+    check(&written, "a{}:2@2000", "up:1@2000");
+    target = Target::new();
+    target.shared.write_relabel = write_relabel("b", "x");
+    let about = report(["1", "0.25", "2", "2", "2"], 1000);
+    check(&target.expose("a 1\nb 1\n"), "a{}:1@1000", &about);
+    assert_eq!(target.removals, of(Removal::Relabeled, 1));
+}
+
+fn of(removal: Removal, count: usize) -> Removals {
+    let mut removals = Removals::default();
+    removals.add_many(removal, count);
+    removals
 }
 
 #[test]
