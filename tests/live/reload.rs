@@ -158,7 +158,9 @@ fn a_hangup_reads_the_configuration_again() {
             let has_label = site.endpoint.look(|series| {
                 series.iter().any(|(labels, _)| {
                     labels["__name__"] == "sim_scrapes_total"
-                        && labels.get("added").is_some_and(|added| added == "by a rule")
+                        && labels
+                            .get("added")
+                            .is_some_and(|added| added == "by a rule")
                         && labels["instance"] == "two"
                 })
             });
@@ -195,7 +197,10 @@ fn a_bad_new_configuration_is_refused_as_a_whole() {
         assert!(poller.log().contains("scrape_timeout"), "{}", poller.log());
         site.is_scraped("one").await;
         // What can be read and not be set up is refused as well.
-        let mut bad = json!([site.job("stays", &[("one", 0)]), site.job("new", &[("two", 1)])]);
+        let mut bad = json!([
+            site.job("stays", &[("one", 0)]),
+            site.job("new", &[("two", 1)])
+        ]);
         bad[1]["tls_config"] = json!({"ca_file": lab.path().join("nowhere.pem")});
         poller.rewrite(site.config(&jobs));
         poller.hang_up();
@@ -285,7 +290,9 @@ fn what_needs_a_new_start_is_started_anew() {
         let before = site.targets.served(0);
         wait_until(SOON, "the old one scrapes", async || {
             let served = site.targets.served(0);
-            (served > before + 2).then_some(()).ok_or_else(|| format!("{served} scrapes"))
+            (served > before + 2)
+                .then_some(())
+                .ok_or_else(|| format!("{served} scrapes"))
         })
         .await;
         let successful = poller.metric("config_last_reload_successful", &[]).await;

@@ -55,12 +55,7 @@ impl Program {
         Self::start(lab, Role::Receiver, config, &[])
     }
 
-    fn start(
-        lab: &Lab,
-        role: Role,
-        config: Value,
-        arguments: &'static [&'static str],
-    ) -> Self {
+    fn start(lab: &Lab, role: Role, config: Value, arguments: &'static [&'static str]) -> Self {
         let monitor = free_port();
         let path = lab.file(role.name(), "yaml");
         fs::write(&path, complete(config, monitor)).unwrap();
