@@ -1,21 +1,22 @@
 //! The server.
 
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
@@ -34,18 +35,28 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
 /// Whether the part can do its work; begins as no.
 #[derive(Debug, Clone, Default)]
-pub struct Readiness(Arc<AtomicBool>);
+pub struct Readiness(Arc<watch::Sender<bool>>);
 
 impl Readiness {
     /// Says whether the part can do its work.
     pub fn set(&self, is_ready: bool) {
-        self.0.store(is_ready, Ordering::Relaxed);
+        self.0.send_replace(is_ready);
     }
 
-    fn is_ready(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+    /// Tells whether the part can do its work.
+    pub fn is_ready(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Returns when the part can do its work.
+    pub async fn wait(&self) {
+        // The sender lives as long as we do.
+        drop(self.0.subscribe().wait_for(|is_ready| *is_ready).await);
     }
 }
+
+/// Reloads the configuration; says what was wrong.
+type Reload = dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync;
 
 /// Why the pages cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -56,16 +67,24 @@ pub struct AdminError {
 }
 
 /// An open port.
-#[derive(Debug)]
 pub struct Admin {
     listener: TcpListener,
     pages: Pages,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct Pages {
     metrics: Metrics,
     ready: Readiness,
+    reload: Option<Arc<Reload>>,
+}
+
+impl fmt::Debug for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admin")
+            .field("listener", &self.listener)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Admin {
@@ -78,8 +97,25 @@ impl Admin {
         let listener = listen(settings)?;
         Ok(Self {
             listener,
-            pages: Pages { metrics, ready },
+            pages: Pages {
+                metrics,
+                ready,
+                reload: None,
+            },
         })
+    }
+
+    /// Lets a POST to `/-/reload` reload the configuration.
+    #[must_use]
+    pub fn reload_by(
+        mut self,
+        reload: impl Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        self.pages.reload = Some(Arc::new(reload));
+        self
     }
 
     /// Serves until `stop`.
@@ -91,6 +127,7 @@ impl Admin {
             .route("/metrics", get(metrics))
             .route("/-/healthy", get(|| async { "Healthy.\n" }))
             .route("/-/ready", get(ready))
+            .route("/-/reload", post(reload).put(reload))
             .with_state(self.pages);
         let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let mut serving = JoinSet::new();
@@ -181,6 +218,20 @@ async fn ready(State(pages): State<Pages>) -> Response {
         "Ready.\n".into_response()
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "Not ready.\n").into_response()
+    }
+}
+
+async fn reload(State(pages): State<Pages>) -> Response {
+    let Some(reload) = pages.reload else {
+        let how = "Lifecycle API is not enabled: start with --web.enable-lifecycle.\n";
+        return (StatusCode::FORBIDDEN, how).into_response();
+    };
+    match reload().await {
+        Ok(()) => StatusCode::OK.into_response(),
+        Err(why) => {
+            let words = format!("failed to reload config: {why}\n");
+            (StatusCode::INTERNAL_SERVER_ERROR, words).into_response()
+        }
     }
 }
 

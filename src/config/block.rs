@@ -18,6 +18,8 @@ use crate::model::Secret;
 /// How a duration is written, for remedies.
 const DURATION_REMEDY: &str = "write a number and a unit, such as `30s`, `1m30s` or `500ms`";
 
+const SIZE_REMEDY: &str = "write a number and a unit, such as `512KB` or `64MB`";
+
 /// A value on its way to a type.
 #[derive(Debug)]
 pub(super) struct Value<'a> {
@@ -303,11 +305,10 @@ impl<'a> Block<'a> {
 
     /// Reads a number of bytes, at least one and at most some gigabytes.
     pub(super) fn size(&self, key: &str, gigabytes: u64, report: &mut Report) -> Option<usize> {
-        const REMEDY: &str = "write a number and a unit, such as `512KB` or `64MB`";
         let value = self.value(key)?;
         let text = value.scalar("a size", report)?;
         let Some(size) = parse_size(text) else {
-            value.refuse(text, "a size with a unit", REMEDY, report);
+            value.refuse(text, "a size with a unit", SIZE_REMEDY, report);
             return None;
         };
         if size == 0 || size > gigabytes << 30 {
@@ -316,6 +317,25 @@ impl<'a> Block<'a> {
             return None;
         }
         usize::try_from(size).ok()
+    }
+
+    /// Reads a number of bytes of which 0 means no limit; there is one all the same.
+    pub(super) fn size_limit(&self, key: &str, most: usize, report: &mut Report) -> Option<usize> {
+        let value = self.value(key)?;
+        let text = value.scalar("a size", report)?;
+        let Some(size) = parse_size(text) else {
+            value.refuse(text, "a size with a unit", SIZE_REMEDY, report);
+            return None;
+        };
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        if size > most {
+            let what = format!(
+                "`{key}` is more than this program takes: {}GB is the limit",
+                most >> 30
+            );
+            report.warn(&value.place, what, "nothing needs to be done, or lower it");
+        }
+        (size > 0).then(|| size.min(most))
     }
 
     /// Reads a whole number within a range.

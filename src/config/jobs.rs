@@ -1,96 +1,52 @@
-//! `jobs`: what the poller scrapes, how often, and how long it waits.
+//! `jobs`: targets in the ancestor's form, made into scrape configurations.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
+use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::block::{Block, Value};
+use super::fixed::TARGETS_MAX;
+use super::global::{self, Global, JobNames, Times};
 use super::keys;
 use super::problem::{Place, Position, Report};
 use super::values::printable;
-use crate::model::Labels;
-use crate::scrape::Target;
+use crate::discover::{self, Group};
+use crate::http;
+use crate::model::Secret;
+use crate::scrape::{Config, NameEscaping, Protocol};
 
 /// The job under which a poller scrapes itself, as the ancestor did.
 const OWN_JOB: &str = "prometheus_streams";
 
-const INTERVAL: Duration = Duration::from_secs(60);
-const TIMEOUT: Duration = Duration::from_secs(10);
-const BODY_SIZE_LIMIT: usize = 64 << 20;
-
-/// Times are kept in milliseconds.
-const LEAST: Duration = Duration::from_millis(1);
-
-/// Prometheus takes 0 for "no limit"; we do not, since one target could then take all memory.
-const BODY_SIZE_GIGABYTES: u64 = 1;
-
-/// Targets in all: ten times what a large site has; each costs a worker and a connection.
-const TARGETS_MAX: usize = 100_000;
-
-/// The longest name of a job or target: it is part of every URL that a Pushgateway is sent.
+/// The longest name of a target: it is part of every URL that a Pushgateway is sent.
 const NAME_MAX: usize = 1024;
 
-/// When to scrape.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Schedule {
-    interval: Duration,
-    timeout: Duration,
-    body_size_limit: usize,
-}
+/// A target as its labels say it, before relabelling.
+type Labelled = Vec<(String, String)>;
 
-impl Schedule {
-    /// Reads the keys at the top level.
-    pub(super) fn global(block: &Block<'_>, report: &mut Report) -> Self {
-        let defaults = Self {
-            interval: INTERVAL,
-            timeout: TIMEOUT,
-            body_size_limit: BODY_SIZE_LIMIT,
-        };
-        Self::read(block, defaults, report)
-    }
-
-    /// Reads the keys of one block, by Prometheus's rules: a time-out that was not given is
-    /// shortened to the interval, one that was given must fit into it.
-    fn read(block: &Block<'_>, defaults: Self, report: &mut Report) -> Self {
-        let interval = block.duration("scrape_interval", LEAST, report);
-        let interval = interval.unwrap_or(defaults.interval);
-        let timeout = block.duration("scrape_timeout", LEAST, report);
-        if timeout.is_some_and(|timeout| timeout > interval)
-            && let Some(value) = block.value("scrape_timeout")
-        {
-            let what = "`scrape_timeout` is greater than `scrape_interval`";
-            report.problem(&value.place, what, format!("write at most {interval:?}"));
-        }
-        let size = block.size("body_size_limit", BODY_SIZE_GIGABYTES, report);
-        Self {
-            interval,
-            timeout: timeout.unwrap_or(defaults.timeout).min(interval),
-            body_size_limit: size.unwrap_or(defaults.body_size_limit),
-        }
-    }
-
-    fn target(self, labels: Labels, url: Url) -> Target {
-        Target {
-            labels: Arc::new(labels),
-            url,
-            interval: self.interval,
-            timeout: self.timeout,
-            body_size_limit: self.body_size_limit,
-        }
-    }
+/// What jobs are made into.
+#[derive(Debug, Default)]
+pub(super) struct Jobs {
+    /// How many targets there are.
+    targets: usize,
+    pub(super) configs: Vec<Arc<Config>>,
 }
 
 /// Reads the mapping `jobs`.
-pub(super) fn read(value: &Value<'_>, global: Schedule, report: &mut Report) -> Vec<Target> {
-    let mut targets = Vec::new();
+pub(super) fn read(
+    value: &Value<'_>,
+    global: &Global,
+    names: &mut JobNames,
+    report: &mut Report,
+) -> Jobs {
+    let mut jobs = Jobs::default();
     for entry in value.entries("a mapping", report) {
         let place = value.place.key(&entry.key, entry.at);
-        if entry.key.is_empty() || entry.key.len() > NAME_MAX {
-            let what = format!("a job's name must have 1 to {NAME_MAX} characters");
-            report.problem(&place, what, "name the job");
-        }
+        global::check_job_name(&entry.key, &place, report);
+        names.take(&entry.key, &place, report);
         let name = printable(&entry.key);
         if matches!(entry.value.kind, super::yaml::Kind::Null) {
             report.warn(
@@ -107,41 +63,57 @@ pub(super) fn read(value: &Value<'_>, global: Schedule, report: &mut Report) -> 
         let Some(block) = Block::open(&value, &keys::JOB, report) else {
             continue;
         };
-        let schedule = Schedule::read(&block, global, report);
-        let before = targets.len();
+        let mut job = Job {
+            name: &entry.key,
+            times: global.times.read(&block, report),
+            body_size_limit: global::body_size(&block, report).unwrap_or(global.limits.body_size),
+            global,
+            clients: Vec::new(),
+        };
         if let Some(list) = block.value("targets") {
-            let job = Job {
-                name: &entry.key,
-                schedule,
-            };
-            job.targets(&list, &mut targets, report);
-        }
-        if targets.len() > TARGETS_MAX {
-            let what = format!("there are more than {TARGETS_MAX} targets");
-            report.problem(&place, what, "share them among several pollers");
-            break;
+            job.read_targets(&list, report);
         }
         let is_empty = block.value("targets").is_none_or(
             |value| matches!(&value.node.kind, super::yaml::Kind::List(items) if items.is_empty()),
         );
-        if targets.len() == before && is_empty {
+        if is_empty {
             report.warn(
                 &place,
                 format!("job `{name}` has no targets"),
                 "add `targets`",
             );
         }
+        job.finish(&mut jobs);
+        if jobs.targets > TARGETS_MAX {
+            let what = format!("there are more than {TARGETS_MAX} targets");
+            report.problem(&place, what, "share them among several pollers");
+            break;
+        }
     }
-    targets
+    jobs
 }
 
+/// A job while its targets are read.
 struct Job<'a> {
     name: &'a str,
-    schedule: Schedule,
+    times: Times,
+    body_size_limit: usize,
+    global: &'a Global,
+    /// Targets by what labels cannot say about them.
+    clients: Vec<(Client, Vec<Labelled>)>,
+}
+
+/// What targets of one scrape configuration have in common.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Client {
+    /// The name and the password that stand in the URL.
+    user: Option<(String, String)>,
+    /// All parameters, if one of them has several values.
+    params: Vec<(String, Vec<String>)>,
 }
 
 impl Job<'_> {
-    fn targets(&self, list: &Value<'_>, targets: &mut Vec<Target>, report: &mut Report) {
+    fn read_targets(&mut self, list: &Value<'_>, report: &mut Report) {
         let mut known: HashMap<String, Position> = HashMap::new();
         for item in list.items("a list", report) {
             let Some(block) = Block::open(&item, &keys::TARGET, report) else {
@@ -149,6 +121,7 @@ impl Job<'_> {
             };
             let remedy = "write the whole address, such as `http://host:9100/metrics`";
             let url = block.required("url", remedy, report);
+            let url_place = url.as_ref().map(|url| url.place.clone());
             let url = url.and_then(|url| url.http_url(report));
             let name = block.text("name", report).map(str::to_owned);
             let name = name.or_else(|| host_and_port(url.as_ref()?));
@@ -160,9 +133,23 @@ impl Job<'_> {
                 continue;
             }
             self.check_unique(&name, &mut known, &place, report);
-            let Some(url) = url else { continue };
-            let labels = Labels::of_target(self.name, &name);
-            targets.push(self.schedule.target(labels, url));
+            let (Some(url), Some(url_place)) = (url, url_place) else {
+                continue;
+            };
+            self.add(&name, &url, &url_place, report);
+        }
+    }
+
+    fn add(&mut self, name: &str, url: &Url, place: &Place, report: &mut Report) {
+        let Some((client, labels)) = labels_of(name, url) else {
+            let what = format!("the path in `{}` cannot be read", place.name);
+            let remedy = "write it as UTF-8, with no `%2F` in it";
+            report.problem(place, what, remedy);
+            return;
+        };
+        match self.clients.iter_mut().find(|(known, _)| *known == client) {
+            Some((_, targets)) => targets.push(labels),
+            None => self.clients.push((client, vec![labels])),
         }
     }
 
@@ -188,6 +175,114 @@ impl Job<'_> {
             }
         }
     }
+
+    fn finish(self, jobs: &mut Jobs) {
+        for (client, targets) in self.clients {
+            jobs.targets += targets.len();
+            let user = client.user.map(|(username, password)| http::Auth::Basic {
+                username: Secret::Inline(username.into()),
+                password: (!password.is_empty()).then(|| Secret::Inline(password.into())),
+            });
+            let mut config = config(self.name, self.global, targets);
+            config.interval = self.times.interval;
+            config.timeout = self.times.timeout;
+            config.limits.body_size = self.body_size_limit;
+            config.params = client.params;
+            config.client.auth = user;
+            jobs.configs.push(Arc::new(config));
+        }
+    }
+}
+
+/// A scrape configuration with nothing but targets.
+fn config(job_name: &str, global: &Global, targets: Vec<Labelled>) -> Config {
+    let group = Group {
+        source: "0".into(),
+        labels: Vec::new(),
+        targets,
+    };
+    let protocols = if global.native_histograms {
+        Protocol::DEFAULT_NATIVE.to_vec()
+    } else {
+        Protocol::DEFAULT.to_vec()
+    };
+    Config {
+        job_name: job_name.to_owned(),
+        interval: global.times.interval,
+        timeout: global.times.timeout,
+        metrics_path: "/metrics".to_owned(),
+        scheme: "http".to_owned(),
+        params: Vec::new(),
+        honor_labels: false,
+        honor_timestamps: true,
+        track_timestamps_staleness: false,
+        protocols: global.protocols.clone().unwrap_or(protocols),
+        // As the ancestor read everything that it got.
+        fallback_protocol: Some(Protocol::PrometheusText004),
+        enable_compression: true,
+        limits: global.limits,
+        name_validation: global.names,
+        name_escaping: global.escaping.unwrap_or(match global.names {
+            crate::model::NameValidation::Utf8 => NameEscaping::AllowUtf8,
+            crate::model::NameValidation::Legacy => NameEscaping::Underscores,
+        }),
+        native_histograms: global.native_histograms,
+        always_scrape_classic_histograms: global.always_scrape_classic_histograms,
+        extra_scrape_metrics: global.extra_scrape_metrics,
+        client: http::Settings::default(),
+        relabel: crate::relabel::Rules::default(),
+        metric_relabel: crate::relabel::Rules::default(),
+        discovery: vec![discover::Settings::Static(vec![Arc::new(group)])],
+    }
+}
+
+/// Says in labels what a URL says, and the rest beside; `None` if they cannot say its path.
+fn labels_of(name: &str, url: &Url) -> Option<(Client, Labelled)> {
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8().ok().map(Into::into);
+    let path: String = decoded(url.path())?;
+    if url.path().to_ascii_lowercase().contains("%2f") {
+        return None;
+    }
+    let mut labels = vec![
+        ("__address__".to_owned(), address(url)?),
+        ("__scheme__".to_owned(), url.scheme().to_owned()),
+        ("__metrics_path__".to_owned(), path),
+        ("instance".to_owned(), name.to_owned()),
+    ];
+    let mut params: Vec<(String, Vec<String>)> = Vec::new();
+    for (name, value) in url.query_pairs() {
+        match params.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, values)) => values.push(value.into_owned()),
+            None => params.push((name.into_owned(), vec![value.into_owned()])),
+        }
+    }
+    // A label has one value, and not none.
+    let is_label = |(name, values): &(String, Vec<String>)| {
+        !name.is_empty() && matches!(&**values, [value] if !value.is_empty())
+    };
+    if params.iter().all(is_label) {
+        for (name, values) in params.drain(..) {
+            let values = values.into_iter();
+            labels.extend(values.map(|value| (format!("__param_{name}"), value)));
+        }
+    }
+    let has_user = !url.username().is_empty() || url.password().is_some();
+    let user = if has_user {
+        let password = url.password().unwrap_or_default();
+        Some((decoded(url.username())?, decoded(password)?))
+    } else {
+        None
+    };
+    Some((Client { user, params }, labels))
+}
+
+/// The host, and the port if it is not that of the scheme.
+fn address(url: &Url) -> Option<String> {
+    let host = url.host()?;
+    Some(match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_string(),
+    })
 }
 
 /// The name of a target that has none.
@@ -195,28 +290,43 @@ fn host_and_port(url: &Url) -> Option<String> {
     Some(format!("{}:{}", url.host()?, url.port_or_known_default()?))
 }
 
-/// The poller's own pages as a target.
-pub(super) fn own_target(
+/// Adds the poller's own pages as a job, unless the operator wrote one of that name.
+pub(super) fn add_own(
+    jobs: &mut Jobs,
+    others: &[Arc<Config>],
     identity: &str,
     admin: &crate::admin::Settings,
-    schedule: Schedule,
-) -> Option<Target> {
-    let url = own_url(admin)?;
-    Some(schedule.target(Labels::of_target(OWN_JOB, identity), url))
+    global: &Global,
+) {
+    let is_own = |config: &Arc<Config>| config.job_name == OWN_JOB;
+    if jobs.configs.iter().chain(others).any(is_own) {
+        return;
+    }
+    let Some(url) = own_url(admin) else { return };
+    let Some((_, labels)) = labels_of(identity, &url) else {
+        return;
+    };
+    jobs.configs
+        .push(Arc::new(config(OWN_JOB, global, vec![labels])));
 }
 
-/// Tells whether a target is the one that [`own_target`] makes.
-pub(super) fn is_own(target: &Target, admin: Option<&crate::admin::Settings>) -> bool {
-    target.labels.job() == OWN_JOB && admin.and_then(own_url).as_ref() == Some(&target.url)
-}
-
-/// Tells whether the operator wrote a job of that name.
-pub(super) fn has_own_job(targets: &[Target]) -> bool {
-    targets.iter().any(|target| target.labels.job() == OWN_JOB)
+/// Tells whether a scrape configuration is the one that [`add_own`] makes.
+pub(super) fn is_own(config: &Config, admin: Option<&crate::admin::Settings>) -> bool {
+    let address = admin.and_then(own_url).and_then(|url| address(&url));
+    let [discover::Settings::Static(groups)] = &*config.discovery else {
+        return false;
+    };
+    let [group] = &**groups else { return false };
+    let has_address = |target: &Labelled| {
+        let own = |(name, value): &(String, String)| {
+            name == "__address__" && Some(value) == address.as_ref()
+        };
+        target.iter().any(own)
+    };
+    config.job_name == OWN_JOB && group.targets.iter().all(has_address)
 }
 
 fn own_url(admin: &crate::admin::Settings) -> Option<Url> {
-    use std::net::IpAddr;
     let host = match admin.address {
         None => "localhost".to_owned(),
         // Listening on all addresses of a family includes its loopback.

@@ -14,6 +14,11 @@ const UNSUPPORTED: &str = "it is not supported here; remove it";
 const NO_SECRET_MANAGER: &str = "there is no secret manager; name a file";
 const OTHER_GRANT: &str = "only the grant `client_credentials` is supported; remove it";
 
+const NOT_SCRAPING: &str =
+    "it does not concern scraping; remove it, or name your prometheus.yml in `prometheus_config`";
+const OTHER_DISCOVERY: &str = "this kind of discovery is not supported; serve the targets as JSON and use \
+     `http_sd_configs`, or write them into files for `file_sd_configs`";
+
 pub(super) const TOP: Keys = Keys {
     block: "",
     known: &[
@@ -38,16 +43,19 @@ pub(super) const TOP: Keys = Keys {
         "tls",
         "management",
         "jobs",
+        "global",
+        "scrape_configs",
+        "scrape_config_files",
+        "prometheus_config",
     ],
     foreign: &[
-        ("global", "write its keys at the top level of this file"),
-        (
-            "scrape_configs",
-            "it is not supported yet; list the targets under `jobs`",
-        ),
-        ("alerting", UNSUPPORTED),
-        ("rule_files", UNSUPPORTED),
-        ("remote_read", UNSUPPORTED),
+        ("alerting", NOT_SCRAPING),
+        ("otlp", NOT_SCRAPING),
+        ("remote_read", NOT_SCRAPING),
+        ("rule_files", NOT_SCRAPING),
+        ("runtime", NOT_SCRAPING),
+        ("storage", NOT_SCRAPING),
+        ("tracing", NOT_SCRAPING),
         (
             "urls",
             "write it under `poller_stream` or `receiver_stream`",
@@ -343,13 +351,179 @@ pub(super) const RELABEL: Keys = Keys {
     ],
 };
 
+pub(super) const GLOBAL: Keys = Keys {
+    block: "global",
+    known: &[
+        "scrape_interval",
+        "scrape_timeout",
+        "scrape_protocols",
+        "evaluation_interval",
+        "rule_query_offset",
+        "query_log_file",
+        "scrape_failure_log_file",
+        "external_labels",
+        "body_size_limit",
+        "sample_limit",
+        "target_limit",
+        "label_limit",
+        "label_name_length_limit",
+        "label_value_length_limit",
+        "keep_dropped_targets",
+        "metric_name_validation_scheme",
+        "metric_name_escaping_scheme",
+        "scrape_native_histograms",
+        "convert_classic_histograms_to_nhcb",
+        "always_scrape_classic_histograms",
+        "extra_scrape_metrics",
+    ],
+    foreign: &[],
+};
+
+pub(super) const SCRAPE: Keys = Keys {
+    block: "scrape_configs",
+    known: &[
+        "job_name",
+        "scrape_interval",
+        "scrape_timeout",
+        "scrape_protocols",
+        "fallback_scrape_protocol",
+        "metrics_path",
+        "scheme",
+        "params",
+        "honor_labels",
+        "honor_timestamps",
+        "track_timestamps_staleness",
+        "enable_compression",
+        "body_size_limit",
+        "sample_limit",
+        "target_limit",
+        "label_limit",
+        "label_name_length_limit",
+        "label_value_length_limit",
+        "keep_dropped_targets",
+        "metric_name_validation_scheme",
+        "metric_name_escaping_scheme",
+        "scrape_native_histograms",
+        "always_scrape_classic_histograms",
+        "convert_classic_histograms_to_nhcb",
+        "native_histogram_bucket_limit",
+        "native_histogram_min_bucket_factor",
+        "extra_scrape_metrics",
+        "scrape_failure_log_file",
+        "basic_auth",
+        "authorization",
+        "bearer_token",
+        "bearer_token_file",
+        "oauth2",
+        "http_headers",
+        "tls_config",
+        "proxy_url",
+        "no_proxy",
+        "proxy_from_environment",
+        "proxy_connect_header",
+        "follow_redirects",
+        "enable_http2",
+        "static_configs",
+        "file_sd_configs",
+        "http_sd_configs",
+        "dns_sd_configs",
+        "relabel_configs",
+        "metric_relabel_configs",
+    ],
+    foreign: &[
+        ("targets", "write it under `static_configs`"),
+        (
+            "labels",
+            "write it under `static_configs`, beside `targets`",
+        ),
+        ("write_relabel_configs", "write it under `remote_write`"),
+        ("aws_sd_configs", OTHER_DISCOVERY),
+        ("azure_sd_configs", OTHER_DISCOVERY),
+        ("digitalocean_sd_configs", OTHER_DISCOVERY),
+        ("docker_sd_configs", OTHER_DISCOVERY),
+        ("dockerswarm_sd_configs", OTHER_DISCOVERY),
+        ("ec2_sd_configs", OTHER_DISCOVERY),
+        ("ecs_sd_configs", OTHER_DISCOVERY),
+        ("elasticache_sd_configs", OTHER_DISCOVERY),
+        ("eureka_sd_configs", OTHER_DISCOVERY),
+        ("gce_sd_configs", OTHER_DISCOVERY),
+        ("hetzner_sd_configs", OTHER_DISCOVERY),
+        ("ionos_sd_configs", OTHER_DISCOVERY),
+        ("lightsail_sd_configs", OTHER_DISCOVERY),
+        ("linode_sd_configs", OTHER_DISCOVERY),
+        ("marathon_sd_configs", OTHER_DISCOVERY),
+        ("msk_sd_configs", OTHER_DISCOVERY),
+        ("nerve_sd_configs", OTHER_DISCOVERY),
+        ("oci_sd_configs", OTHER_DISCOVERY),
+        ("openstack_sd_configs", OTHER_DISCOVERY),
+        ("ovhcloud_sd_configs", OTHER_DISCOVERY),
+        ("rds_sd_configs", OTHER_DISCOVERY),
+        ("scaleway_sd_configs", OTHER_DISCOVERY),
+        ("serverset_sd_configs", OTHER_DISCOVERY),
+        ("stackit_sd_configs", OTHER_DISCOVERY),
+        ("triton_sd_configs", OTHER_DISCOVERY),
+        ("uyuni_sd_configs", OTHER_DISCOVERY),
+        ("vultr_sd_configs", OTHER_DISCOVERY),
+    ],
+};
+
+pub(super) const STATIC: Keys = Keys {
+    block: "static_configs",
+    known: &["targets", "labels"],
+    foreign: &[],
+};
+
+/// A file that `scrape_config_files` names.
+pub(super) const SCRAPE_FILE: Keys = Keys {
+    block: "scrape_config_files",
+    known: &["scrape_configs"],
+    foreign: &[(
+        "global",
+        "write it into the file that names this one; it holds here, too",
+    )],
+};
+
+/// A whole `prometheus.yml`.
+pub(super) const PROMETHEUS: Keys = Keys {
+    block: "prometheus_config",
+    known: &[
+        "global",
+        "scrape_configs",
+        "scrape_config_files",
+        "remote_write",
+        "alerting",
+        "otlp",
+        "remote_read",
+        "rule_files",
+        "runtime",
+        "storage",
+        "tracing",
+    ],
+    foreign: &[],
+};
+
+/// What has no meaning here in a `prometheus.yml`.
+pub(super) const PROMETHEUS_IGNORED: &[&str] = &[
+    "alerting",
+    "otlp",
+    "remote_read",
+    "rule_files",
+    "runtime",
+    "storage",
+    "tracing",
+];
+
 /// Every block with its keys, in the order of the documentation.
 ///
 /// The last step of a path such as `remote_write[0].basic_auth.password` belongs to the block
 /// that the step before it names.
 pub fn known_keys() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
-    const ALL: [&Keys; 17] = [
+    const ALL: [&Keys; 21] = [
         &TOP,
+        &GLOBAL,
+        &SCRAPE,
+        &STATIC,
+        &RELABEL,
         &JOB,
         &TARGET,
         &STREAM,
@@ -367,5 +541,7 @@ pub fn known_keys() -> impl Iterator<Item = (&'static str, &'static [&'static st
         &HTTP_HEADER,
         &TLS_CONFIG,
     ];
-    ALL.into_iter().map(|keys| (keys.block, keys.known))
+    let discovery = super::discover::keys::ALL;
+    let all = ALL.into_iter().chain(discovery);
+    all.map(|keys| (keys.block, keys.known))
 }

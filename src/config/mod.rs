@@ -9,16 +9,17 @@
 //! stand where; `top`, `stream`, `tls`, `spool`, `http`, `sinks` and `jobs` read the blocks of these names.
 
 mod block;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "read as soon as scrape configurations are")
-)]
 mod discover;
+mod files;
+mod fixed;
+mod global;
 mod http;
 mod jobs;
 mod keys;
+mod labels;
 mod problem;
 mod relabel;
+mod scrape;
 mod sinks;
 mod spool;
 mod stream;
@@ -30,22 +31,21 @@ mod yaml;
 pub use keys::known_keys;
 pub use problem::{Problem, Problems, render};
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use files::Text;
 use problem::{Place, Position, Report, START};
 
-use crate::{admin, bus, scrape, sink, telemetry};
+use crate::{admin, bus, sink, telemetry};
 
 /// The largest file: room for 100,000 targets with long addresses, and no more than a moment's
 /// work to read.
 pub const FILE_BYTES_MAX: usize = 16 << 20;
 
 /// A checked configuration: nothing in it needs to be checked again.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// The file that it was read from, as it was named to us.
     pub file: Arc<str>,
@@ -60,7 +60,7 @@ pub struct Config {
     /// A site of which nothing is heard for so long is silent; `None`: none ever is.
     pub site_timeout: Option<Duration>,
     /// What the poller scrapes, its own pages among it.
-    pub scrape: scrape::Settings,
+    pub scrape: crate::scrape::Settings,
     /// Where the poller publishes.
     pub poller_stream: Option<bus::Settings>,
     /// Where the receiver reads.
@@ -73,6 +73,8 @@ pub struct Config {
     pub push_gateway: Option<sink::pushgateway::Settings>,
     /// Where the receiver writes.
     pub remote_write: Vec<sink::remote_write::Settings>,
+    /// What is wrong with what only a receiver needs, in a file that is not our own.
+    receiver_problems: Option<Problems>,
 }
 
 /// A configuration and what its author should know about it.
@@ -112,29 +114,47 @@ pub enum Role {
 impl Config {
     /// Reads a file.
     pub fn load(path: &Path) -> Result<Loaded, LoadError> {
-        let cannot_read = |source| LoadError::CannotRead {
-            path: path.to_owned(),
-            source,
-        };
-        let mut bytes = Vec::new();
-        // One byte more than allowed tells a file that is too large from one that just fits.
-        let limit = u64::try_from(FILE_BYTES_MAX)
-            .unwrap_or(u64::MAX)
-            .saturating_add(1);
-        let file = File::open(path).map_err(cannot_read)?;
-        file.take(limit)
-            .read_to_end(&mut bytes)
-            .map_err(cannot_read)?;
+        Self::load_with(path, None)
+    }
+
+    /// Reads a file and, in place of the one that it may name, a `prometheus.yml`.
+    pub fn load_with(path: &Path, prometheus: Option<&Path>) -> Result<Loaded, LoadError> {
         let name = path.to_string_lossy();
-        match std::str::from_utf8(&bytes) {
-            // Bytes that are cut at the limit are reported as too many, not as bad text.
-            _ if bytes.len() > FILE_BYTES_MAX => Err(too_large(&name).into()),
-            Ok(text) => Ok(check(text, &name)?),
-            Err(error) => {
-                let good = bytes.get(..error.valid_up_to()).unwrap_or_default();
-                Err(not_utf8(&name, good).into())
-            }
+        match files::text_of(path) {
+            Text::Good(text) => Ok(check_with(&text, &name, prometheus)?),
+            Text::Bad(problems) => Err(problems.into()),
+            Text::CannotRead(source) => Err(LoadError::CannotRead {
+                path: path.to_owned(),
+                source,
+            }),
         }
+    }
+
+    /// Tells whether a part that runs with this configuration could go on with another one, but for
+    /// what it scrapes.
+    pub fn is_alike(&self, other: &Self, role: Role) -> bool {
+        let relevant = |config: &Self| {
+            let mut config = config.clone();
+            config.scrape = crate::scrape::Settings::default();
+            config.file = Arc::clone(&self.file);
+            // Logs go on as they began.
+            config.log = self.log.clone();
+            match role {
+                Role::Poller => {
+                    config.receiver_stream = None;
+                    config.push_gateway = None;
+                    config.remote_write = Vec::new();
+                    config.max_age = None;
+                }
+                Role::Receiver => {
+                    config.poller_stream = None;
+                    config.spool = None;
+                    config.chain = true;
+                }
+            }
+            config
+        };
+        relevant(self) == relevant(other)
     }
 
     /// Checks that there is all that a role needs.
@@ -147,20 +167,23 @@ impl Config {
         };
         match role {
             Role::Poller => {
-                let is_own = |target| jobs::is_own(target, self.admin.as_ref());
-                let has_target = !self.scrape.targets.iter().all(is_own);
+                let is_own = |config| jobs::is_own(config, self.admin.as_ref());
+                let has_job = !self.scrape.configs.iter().all(|config| is_own(config));
                 need(
                     self.poller_stream.is_some(),
                     "a poller needs `poller_stream`",
                     "add it, with `urls` of your NATS servers",
                 );
                 need(
-                    has_target,
+                    has_job,
                     "a poller needs at least one job with a target",
-                    "add `jobs`, with `targets` of `name` and `url`",
+                    "add `scrape_configs` as in prometheus.yml, or `jobs`",
                 );
             }
             Role::Receiver => {
+                if let Some(problems) = &self.receiver_problems {
+                    return Err(problems.clone());
+                }
                 need(
                     self.receiver_stream.is_some(),
                     "a receiver needs `receiver_stream`",
@@ -179,12 +202,16 @@ impl Config {
 
 /// Reads the text of a file; `file` names it in problems, and relative paths start at its folder.
 pub fn check(text: &str, file: &str) -> Result<Loaded, Problems> {
+    check_with(text, file, None)
+}
+
+fn check_with(text: &str, file: &str, prometheus: Option<&Path>) -> Result<Loaded, Problems> {
     if text.len() > FILE_BYTES_MAX {
         return Err(too_large(file));
     }
     let mut report = Report::new(file);
-    let config =
-        yaml::parse(text, &mut report).and_then(|root| top::read(&root, file, &mut report));
+    let config = yaml::parse(text, &mut report)
+        .and_then(|root| top::read(&root, file, prometheus, &mut report));
     let warnings = report.finish()?;
     match config {
         Some(config) => Ok(Loaded { config, warnings }),

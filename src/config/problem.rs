@@ -143,6 +143,9 @@ pub(super) struct Report {
     folder: PathBuf,
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
+    /// What was found in other files, in the order in which they were read.
+    others: Vec<Problem>,
+    other_warnings: Vec<Problem>,
 }
 
 impl Report {
@@ -154,7 +157,28 @@ impl Report {
             folder: folder.to_owned(),
             problems: Vec::new(),
             warnings: Vec::new(),
+            others: Vec::new(),
+            other_warnings: Vec::new(),
         }
+    }
+
+    /// Returns the name of the file.
+    pub(super) fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// Takes over what was found in another file, which this one names.
+    pub(super) fn absorb(&mut self, other: Self) {
+        match other.finish() {
+            Ok(warnings) => self.other_warnings.extend(warnings),
+            Err(problems) => self.add(problems),
+        }
+    }
+
+    /// Takes over problems of another file.
+    pub(super) fn add(&mut self, problems: Problems) {
+        self.others.extend(problems.0);
+        self.others.truncate(KEPT_MAX);
     }
 
     /// Records that something is wrong.
@@ -201,20 +225,20 @@ impl Report {
 
     /// Tells whether further problems are left out, so that their texts need not be made.
     pub(super) fn is_full(&self) -> bool {
-        self.problems.len() >= KEPT_MAX
+        self.count() >= KEPT_MAX
     }
 
     /// Returns how many problems there are so far.
     pub(super) fn count(&self) -> usize {
-        self.problems.len()
+        self.problems.len().saturating_add(self.others.len())
     }
 
     /// Returns the warnings if nothing is wrong, and the problems otherwise.
     pub(super) fn finish(self) -> Result<Vec<Problem>, Problems> {
-        if self.problems.is_empty() {
-            Ok(sorted(self.warnings))
+        if self.count() == 0 {
+            Ok([sorted(self.warnings), self.other_warnings].concat())
         } else {
-            Err(Problems(sorted(self.problems)))
+            Err(Problems([sorted(self.problems), self.others].concat()))
         }
     }
 }

@@ -1,21 +1,23 @@
 //! The top level of the file.
 
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Config;
 use super::block::{Block, Value};
-use super::jobs::{self, Schedule};
+use super::files;
+use super::global::{self, Global, JobNames};
+use super::jobs::{self, Jobs};
 use super::keys;
 use super::problem::{Place, Report};
 use super::sinks::{self, Shared};
 use super::spool;
 use super::stream;
 use super::tls;
-use super::values::printable;
 use super::yaml::Node;
 use crate::bus::{escape_token, unescape_token};
-use crate::model::Labels;
+use crate::sink::remote_write;
 use crate::telemetry::{Level, LogSettings};
 use crate::{admin, bus, scrape};
 
@@ -31,11 +33,16 @@ const SITE_TIMEOUT_SAFE: Duration = Duration::from_secs(2 * 60);
 /// Frames are up to a second apart, also where targets are scraped more often.
 const SITE_TIMEOUT_LEAST: Duration = Duration::from_secs(2);
 
-/// External labels: each is sent with every series.
-const EXTERNAL_LABELS_MAX: usize = 100;
-
 /// Reads the whole tree.
-pub(super) fn read(root: &Node, file: &str, report: &mut Report) -> Option<Config> {
+///
+/// A `prometheus.yml` that was named on the command line stands in place of the one that the file
+/// names.
+pub(super) fn read(
+    root: &Node,
+    file: &str,
+    prometheus: Option<&Path>,
+    report: &mut Report,
+) -> Option<Config> {
     let value = Value {
         place: Place::root(),
         node: root,
@@ -44,7 +51,7 @@ pub(super) fn read(root: &Node, file: &str, report: &mut Report) -> Option<Confi
     let identity = identity(&block, report);
     let log = log(&block, report);
     let admin = admin(&block, report);
-    let schedule = Schedule::global(&block, report);
+    let global = global(&block, report);
     let max_age = block.seconds_or_duration("max_age", report);
     let site_timeout = site_timeout(&block, report);
     let tls = block
@@ -64,22 +71,34 @@ pub(super) fn read(root: &Node, file: &str, report: &mut Report) -> Option<Confi
         publisher_label: push_gateway
             .as_ref()
             .is_some_and(|gateway| gateway.publisher_label),
-        external_labels: external_labels(&block, report),
+        external_labels: global.external_labels.clone(),
     };
-    let remote_write = match block.value("remote_write") {
+    let mut remote_write = match block.value("remote_write") {
         Some(value) => sinks::remote_write(&value, &shared, report),
         None => Vec::new(),
     };
     management(&block, report);
-    let mut targets = match block.value("jobs") {
-        Some(value) => jobs::read(&value, schedule, report),
+    let mut names = JobNames::default();
+    let mut scrape_configs = match block.value("scrape_configs") {
+        Some(value) => super::scrape::read(&value, &global, &mut names, report),
         None => Vec::new(),
     };
-    if let Some(admin) = &admin
-        && !jobs::has_own_job(&targets)
-    {
-        targets.extend(jobs::own_target(&identity, admin, schedule));
+    scrape_configs.extend(files::scrape_configs(&block, &global, &mut names, report));
+    let mut jobs = match block.value("jobs") {
+        Some(value) => jobs::read(&value, &global, &mut names, report),
+        None => Jobs::default(),
+    };
+    let prometheus = prometheus_file(&block, prometheus, report).map(|(path, place)| {
+        let publisher_label = shared.publisher_label;
+        files::prometheus(&path, &place, &mut names, publisher_label, report)
+    });
+    let prometheus = prometheus.unwrap_or_default();
+    scrape_configs.extend(prometheus.scrape_configs);
+    add_endpoints(&mut remote_write, prometheus.remote_write, &block, report);
+    if let Some(admin) = &admin {
+        jobs::add_own(&mut jobs, &scrape_configs, &identity, admin, &global);
     }
+    scrape_configs.extend(jobs.configs);
     Some(Config {
         file: file.into(),
         identity,
@@ -87,13 +106,16 @@ pub(super) fn read(root: &Node, file: &str, report: &mut Report) -> Option<Confi
         admin,
         max_age: max_age.filter(|age| !age.is_zero()),
         site_timeout,
-        scrape: scrape::Settings { targets },
+        scrape: scrape::Settings {
+            configs: scrape_configs,
+        },
         poller_stream,
         receiver_stream,
         spool,
         chain: chain.unwrap_or(true),
         push_gateway,
         remote_write,
+        receiver_problems: prometheus.remote_write_problems,
     })
 }
 
@@ -115,6 +137,54 @@ fn site_timeout(block: &Block<'_>, report: &mut Report) -> Option<Duration> {
         }
     }
     Some(timeout)
+}
+
+/// Reads what scrape configurations have in common.
+fn global(block: &Block<'_>, report: &mut Report) -> Global {
+    let global = Global::top(block, report);
+    match block.block("global", &keys::GLOBAL, report) {
+        Some(inner) => {
+            global::check_shared(block, &inner, report);
+            global.read(&inner, report)
+        }
+        None => global,
+    }
+}
+
+/// Returns the `prometheus.yml` to read, and the place that names it.
+fn prometheus_file(
+    block: &Block<'_>,
+    named: Option<&Path>,
+    report: &mut Report,
+) -> Option<(PathBuf, Place)> {
+    let own = block.file("prometheus_config", report);
+    let place = block.value("prometheus_config").map(|value| value.place);
+    match named {
+        Some(path) => Some((path.to_owned(), Place::root())),
+        None => Some((own?, place?)),
+    }
+}
+
+/// Adds the endpoints of a `prometheus.yml`; our own file has the last word on a name.
+fn add_endpoints(
+    endpoints: &mut Vec<remote_write::Settings>,
+    others: Vec<remote_write::Settings>,
+    block: &Block<'_>,
+    report: &mut Report,
+) {
+    for other in others {
+        if endpoints.iter().any(|known| known.name == other.name) {
+            let place = block.place_of("remote_write");
+            let place = place.unwrap_or_else(|| block.place.clone());
+            let what = format!(
+                "the endpoint `{}` stands in the `prometheus.yml`, too, and is taken from here",
+                other.name
+            );
+            report.warn(&place, what, "give it another `name` if it is not the same");
+        } else {
+            endpoints.push(other);
+        }
+    }
 }
 
 fn identity(block: &Block<'_>, report: &mut Report) -> String {
@@ -191,44 +261,6 @@ fn stream(
 ) -> Option<bus::Settings> {
     let block = block.block(key, stream::keys_of(key), report)?;
     Some(stream::read(&block, tls, report))
-}
-
-fn external_labels(block: &Block<'_>, report: &mut Report) -> Labels {
-    let Some(value) = block.value("external_labels") else {
-        return Labels::default();
-    };
-    let entries = value.entries("a mapping", report);
-    if entries.len() > EXTERNAL_LABELS_MAX {
-        let what = format!("`external_labels` has more than {EXTERNAL_LABELS_MAX} labels");
-        report.problem(&value.place, what, "remove some");
-        return Labels::default();
-    }
-    let mut labels = Vec::with_capacity(entries.len());
-    for entry in entries {
-        let place = value.place.key(&entry.key, entry.at);
-        if !is_label_name(&entry.key) {
-            let what = format!("`{}` is not a valid label name", printable(&entry.key));
-            let remedy = "write letters, digits and `_`, not beginning with a digit or `__`";
-            report.problem(&place, what, remedy);
-            continue;
-        }
-        let value = Value {
-            place: place.at(entry.value.at),
-            node: &entry.value,
-        };
-        if let Some(text) = value.scalar("a string", report) {
-            labels.push((&*entry.key, text));
-        }
-    }
-    Labels::new(labels)
-}
-
-/// Names with `__` in front are Prometheus's own and are removed before samples are stored.
-fn is_label_name(name: &str) -> bool {
-    let is_start = |c: char| c.is_ascii_alphabetic() || c == '_';
-    name.starts_with(is_start)
-        && !name.starts_with("__")
-        && name.chars().all(|c| is_start(c) || c.is_ascii_digit())
 }
 
 /// Accepts the ancestor's block, whatever stands in it.

@@ -30,6 +30,8 @@ pub struct Parser<'a> {
 pub struct Summary {
     /// Number of samples.
     pub samples: usize,
+    /// The latest explicit timestamp, milliseconds since the Unix epoch.
+    pub latest_ms: Option<i64>,
 }
 
 /// Reads a whole body, as a poller does before it publishes it.
@@ -37,8 +39,9 @@ pub fn check(body: &[u8], format: Format) -> Result<Summary, SyntaxError> {
     let mut summary = Summary::default();
     let mut parser = Parser::new(body, format);
     while let Some(entry) = parser.next() {
-        if matches!(entry?, Entry::Sample(_)) {
+        if let Entry::Sample(sample) = entry? {
             summary.samples += 1;
+            summary.latest_ms = summary.latest_ms.max(sample.timestamp_ms);
         }
     }
     Ok(summary)

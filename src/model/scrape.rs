@@ -116,11 +116,13 @@ pub enum FailureReason {
     Proxy,
     /// A series has no valid name or labels once it is relabelled.
     BadName,
+    /// The scrape configuration has more targets than its `target_limit`.
+    TargetLimit,
 }
 
 impl FailureReason {
     /// All reasons, in the order of their code on the wire.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Timeout,
         Self::Dns,
         Self::Refused,
@@ -139,6 +141,7 @@ impl FailureReason {
         Self::Auth,
         Self::Proxy,
         Self::BadName,
+        Self::TargetLimit,
     ];
 
     /// Returns the label value.
@@ -162,6 +165,7 @@ impl FailureReason {
             Self::Auth => "auth",
             Self::Proxy => "proxy",
             Self::BadName => "bad_name",
+            Self::TargetLimit => "target_limit",
         }
     }
 }

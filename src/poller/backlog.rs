@@ -1,10 +1,10 @@
 //! Frames that wait to be published.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Notify;
-use tracing::error;
+use tokio::sync::{Notify, mpsc};
+use tracing::{debug, error};
 
 use super::Metrics;
 use super::metrics::DropReason;
@@ -17,6 +17,10 @@ use crate::spool::{Entry, Position};
 /// a minute. When it is full, the oldest frame that is not under way is dropped and counted; the
 /// receiver sees the gap in the lane's numbers.
 const BYTES_MAX: usize = 64 << 20;
+
+/// Lanes of a site: four times what the most targets of a poller take. A queue takes a few hundred
+/// bytes, and is made when its lane has its first frame.
+pub(super) const LANES_MAX: usize = 2048;
 
 /// A closed frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,16 +48,17 @@ impl Waiting {
 #[derive(Debug)]
 pub(super) struct Backlog {
     state: Mutex<State>,
-    lanes: Vec<Arc<Notify>>,
+    /// Where the number of a queue goes that has its first frame: it needs a publisher.
+    opened: mpsc::Sender<usize>,
     signals: Arc<Signals>,
     emptied: Notify,
     bytes_max: usize,
     metrics: Metrics,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
-    lanes: Vec<LaneState>,
+    lanes: BTreeMap<usize, LaneState>,
     bytes: usize,
     /// Order in which frames were closed, over all lanes.
     order: u64,
@@ -64,35 +69,30 @@ struct State {
 #[derive(Debug, Default)]
 struct LaneState {
     frames: VecDeque<(u64, Waiting)>,
+    changed: Arc<Notify>,
     /// The first frame was handed to the publisher and may be stored already.
     is_under_way: bool,
 }
 
 impl Backlog {
-    pub(super) fn new(lanes: usize, metrics: Metrics) -> Self {
-        Self::with_limit(lanes, metrics, BYTES_MAX)
+    /// Makes an empty one; the receiver gets the number of each queue once, when it has its first
+    /// frame. They are at most [`LANES_MAX`].
+    pub(super) fn new(metrics: Metrics) -> (Self, mpsc::Receiver<usize>) {
+        Self::with_limit(metrics, BYTES_MAX)
     }
 
-    fn with_limit(lanes: usize, metrics: Metrics, bytes_max: usize) -> Self {
-        let state = State {
-            lanes: std::iter::repeat_with(LaneState::default)
-                .take(lanes)
-                .collect(),
-            bytes: 0,
-            order: 0,
-            is_closed: false,
-            is_dropping: false,
-        };
-        let signals = Arc::new(Signals::new(lanes));
-        let lanes = std::iter::repeat_with(Arc::default).take(lanes).collect();
-        Self {
-            state: Mutex::new(state),
-            lanes,
-            signals,
+    fn with_limit(metrics: Metrics, bytes_max: usize) -> (Self, mpsc::Receiver<usize>) {
+        // The backlog writes each number once, so it is never full.
+        let (opened, queues) = mpsc::channel(LANES_MAX);
+        let backlog = Self {
+            state: Mutex::default(),
+            opened,
+            signals: Arc::new(Signals::new(LANES_MAX)),
             emptied: Notify::new(),
             bytes_max,
             metrics,
-        }
+        };
+        (backlog, queues)
     }
 
     /// Returns where lanes are told what became of their messages.
@@ -102,14 +102,21 @@ impl Backlog {
 
     /// Puts a frame behind the others of its queue; drops the oldest ones when there is no room.
     pub(super) fn push(&self, frame: Waiting) {
-        let queue = self.queue_of(&frame);
+        let queue = queue_of(&frame);
         let mut state = self.lock();
         let order = state.order;
         state.order += 1;
         state.bytes += frame.entry.payload.len();
-        if let Some(lane) = state.lanes.get_mut(queue) {
-            lane.frames.push_back((order, frame));
-        }
+        let is_closed = state.is_closed;
+        let lane = state.lanes.entry(queue).or_insert_with(|| {
+            // When nobody listens any more the program ends, and what waits is counted.
+            if !is_closed && self.opened.try_send(queue).is_err() {
+                debug!(queue, "a frame came when no publisher begins any more");
+            }
+            LaneState::default()
+        });
+        lane.frames.push_back((order, frame));
+        lane.changed.notify_one();
         let (mut frames, mut dropped) = (0, 0);
         while state.bytes > self.bytes_max {
             let Some(frame) = state.drop_oldest() else {
@@ -128,29 +135,19 @@ impl Backlog {
         state.is_dropping = frames > 0 || (state.is_dropping && state.bytes > self.bytes_max / 2);
         self.metrics.dropped(DropReason::BufferFull, dropped);
         self.metrics.waiting(state.bytes, state.frames());
-        drop(state);
-        if let Some(notify) = self.lanes.get(queue) {
-            notify.notify_one();
-        }
-    }
-
-    /// A lane of an earlier run may have no queue of its own; its frames keep their order still.
-    fn queue_of(&self, frame: &Waiting) -> usize {
-        let lane = usize::try_from(frame.entry.lane).unwrap_or(0);
-        lane.checked_rem(self.lanes.len()).unwrap_or(0)
     }
 
     /// Returns the lane's first frame, waiting for one; `None` when none will come any more.
     ///
     /// The frame stays first until it is [removed](Self::remove).
     pub(super) async fn first(&self, lane: usize) -> Option<Waiting> {
-        let notify = self.lanes.get(lane)?;
+        let changed = Arc::clone(&self.lock().lanes.get(&lane)?.changed);
         loop {
-            let notified = notify.notified();
+            let notified = changed.notified();
             {
                 let mut state = self.lock();
                 let is_closed = state.is_closed;
-                let queue = state.lanes.get_mut(lane)?;
+                let queue = state.lanes.get_mut(&lane)?;
                 if let Some((_, frame)) = queue.frames.front() {
                     queue.is_under_way = true;
                     return Some(frame.clone());
@@ -166,7 +163,7 @@ impl Backlog {
     /// Takes a queue's first frame away, published or given up; nothing if it is another by now.
     pub(super) fn remove(&self, queue: usize, done: &Waiting) {
         let mut state = self.lock();
-        if let Some(lane) = state.lanes.get_mut(queue) {
+        if let Some(lane) = state.lanes.get_mut(&queue) {
             lane.is_under_way = false;
             if lane.frames.front().is_some_and(|(_, first)| first.is(done))
                 && let Some((_, frame)) = lane.frames.pop_front()
@@ -186,7 +183,7 @@ impl Backlog {
         let mut state = self.lock();
         let mut all: Vec<(u64, Waiting)> = state
             .lanes
-            .iter_mut()
+            .values_mut()
             .flat_map(|lane| lane.frames.drain(..))
             .collect();
         state.bytes = 0;
@@ -205,7 +202,7 @@ impl Backlog {
     /// Returns when the oldest frame that waits was closed, milliseconds since the Unix epoch.
     pub(super) fn oldest_ms(&self) -> Option<i64> {
         let state = self.lock();
-        let firsts = state.lanes.iter().filter_map(|lane| lane.frames.front());
+        let firsts = state.lanes.values().filter_map(|lane| lane.frames.front());
         firsts.map(|(_, frame)| frame.entry.closed_ms).min()
     }
 
@@ -225,9 +222,10 @@ impl Backlog {
 
     /// Says that no more frames will come.
     pub(super) fn close(&self) {
-        self.lock().is_closed = true;
-        for lane in &self.lanes {
-            lane.notify_one();
+        let mut state = self.lock();
+        state.is_closed = true;
+        for lane in state.lanes.values() {
+            lane.changed.notify_one();
         }
     }
 
@@ -236,14 +234,20 @@ impl Backlog {
     }
 }
 
+/// A lane that an earlier run had in a folder of another site may be far off; its frames keep their
+/// order still.
+fn queue_of(frame: &Waiting) -> usize {
+    usize::try_from(frame.entry.lane).unwrap_or(0) % LANES_MAX
+}
+
 impl State {
     fn frames(&self) -> usize {
-        self.lanes.iter().map(|lane| lane.frames.len()).sum()
+        self.lanes.values().map(|lane| lane.frames.len()).sum()
     }
 
     /// Takes out the oldest frame that is not under way.
     fn drop_oldest(&mut self) -> Option<Waiting> {
-        let oldest = self.lanes.iter_mut().filter_map(|lane| {
+        let oldest = self.lanes.values_mut().filter_map(|lane| {
             let index = usize::from(lane.is_under_way);
             let order = lane.frames.get(index)?.0;
             Some((order, index, lane))
@@ -280,13 +284,13 @@ mod tests {
         }
     }
 
-    fn backlog(lanes: usize) -> Backlog {
-        Backlog::with_limit(lanes, Metrics::default(), 30)
+    fn backlog() -> Backlog {
+        Backlog::with_limit(Metrics::default(), 30).0
     }
 
     #[tokio::test]
     async fn a_lane_is_first_in_first_out() {
-        let backlog = backlog(2);
+        let backlog = backlog();
         backlog.push(frame(0, 1));
         backlog.push(frame(1, 7));
         backlog.push(frame(0, 2));
@@ -299,7 +303,7 @@ mod tests {
 
     #[tokio::test]
     async fn drops_the_oldest_of_all_lanes_but_none_under_way() {
-        let backlog = backlog(2);
+        let backlog = backlog();
         backlog.push(frame(0, 1));
         backlog.push(frame(1, 1));
         backlog.push(frame(0, 2));
@@ -319,7 +323,7 @@ mod tests {
 
     #[tokio::test]
     async fn ends_when_closed_and_empty() {
-        let backlog = backlog(1);
+        let backlog = backlog();
         backlog.push(frame(0, 1));
         backlog.close();
         assert_eq!(backlog.first(0).await, Some(frame(0, 1)));
@@ -330,7 +334,7 @@ mod tests {
 
     #[tokio::test]
     async fn all_are_taken_in_the_order_in_which_they_came() {
-        let backlog = backlog(2);
+        let backlog = backlog();
         backlog.push(frame(1, 1));
         backlog.push(frame(0, 1));
         assert_eq!(backlog.first(1).await, Some(frame(1, 1)), "it is under way");
@@ -344,7 +348,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_frame_from_the_spool_is_not_the_same_from_memory() {
-        let backlog = backlog(1);
+        let backlog = backlog();
         backlog.push(frame(0, 1));
         let under_way = backlog.first(0).await.unwrap();
         let mut spooled = backlog.take_all().remove(0);
@@ -355,9 +359,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_lane_without_a_queue_of_its_own_shares_one() {
-        let backlog = backlog(2);
+    async fn each_queue_is_told_of_once() {
+        let (backlog, mut opened) = Backlog::with_limit(Metrics::default(), 100);
         backlog.push(frame(5, 1));
-        assert_eq!(backlog.first(1).await, Some(frame(5, 1)));
+        backlog.push(frame(2, 1));
+        backlog.push(frame(5, 2));
+        assert_eq!((opened.try_recv(), opened.try_recv()), (Ok(5), Ok(2)));
+        opened.try_recv().unwrap_err();
+        assert_eq!(backlog.first(5).await, Some(frame(5, 1)));
+    }
+
+    #[tokio::test]
+    async fn a_lane_that_is_far_off_has_a_queue_too() {
+        let backlog = backlog();
+        let lane = u32::try_from(LANES_MAX).unwrap() + 1;
+        backlog.push(frame(lane, 1));
+        assert_eq!(backlog.first(1).await, Some(frame(lane, 1)));
     }
 }

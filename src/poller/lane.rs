@@ -1,11 +1,11 @@
 //! One lane: gathers records into frames.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
-use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::frames::{Frames, Limits, Load, Settings};
@@ -42,12 +42,37 @@ const HEADERS_MAX: usize = 1024;
 /// The task that gathers a lane's records.
 pub(super) struct Lane {
     id: u32,
-    live: Vec<u64>,
+    live: Live,
     open: Vec<Record>,
     load: Load,
     frames: Frames,
     repair: Repair,
     outside: Outside,
+}
+
+/// The targets of a lane, by the hash of their labels.
+///
+/// A target that is gone stays among them until that is told, so that a receiver hears of it in the
+/// order of the lane.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Live(Arc<Mutex<BTreeSet<u64>>>);
+
+impl Live {
+    pub(super) fn insert(&self, target: u64) {
+        self.lock().insert(target);
+    }
+
+    pub(super) fn remove(&self, target: u64) {
+        self.lock().remove(&target);
+    }
+
+    fn list(&self) -> Vec<u64> {
+        self.lock().iter().copied().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<u64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What a lane needs of others.
@@ -103,7 +128,7 @@ impl Repair {
 }
 
 impl Lane {
-    pub(super) fn new(settings: Settings, live: Vec<u64>, outside: Outside) -> Self {
+    pub(super) fn new(settings: Settings, live: Live, outside: Outside) -> Self {
         Self {
             id: settings.lane,
             live,
@@ -115,12 +140,8 @@ impl Lane {
         }
     }
 
-    /// Gathers until all workers have ended; then closes the last frame.
-    pub(super) async fn run(
-        mut self,
-        mut records: mpsc::Receiver<Record>,
-        stop: CancellationToken,
-    ) {
+    /// Gathers until nobody writes records any more; then closes the last frame.
+    pub(super) async fn run(mut self, mut records: mpsc::Receiver<Record>) {
         let mut heartbeats = tokio::time::interval(HEARTBEAT_INTERVAL);
         heartbeats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut repeats = tokio::time::interval(REPEAT_INTERVAL);
@@ -131,16 +152,11 @@ impl Lane {
             let event = tokio::select! {
                 record = records.recv() => match record {
                     Some(record) => Event::Record(record),
-                    // A lane without any target still tells that its site lives.
-                    None if stop.is_cancelled() || !self.live.is_empty() => break,
-                    None => {
-                        stop.cancelled().await;
-                        break;
-                    }
+                    None => break,
                 },
                 () = tokio::time::sleep_until(deadline), if !was_empty => Event::Due,
-                _ = heartbeats.tick(), if !stop.is_cancelled() => Event::Record(self.beat()),
-                _ = repeats.tick(), if !stop.is_cancelled() => Event::Repeat,
+                _ = heartbeats.tick() => Event::Record(self.beat()),
+                _ = repeats.tick() => Event::Repeat,
             };
             match event {
                 Event::Due => self.close().await,
@@ -167,7 +183,7 @@ impl Lane {
         Record::Heartbeat(Heartbeat {
             time_ms: self.outside.clock.now_ms(),
             interval: HEARTBEAT_INTERVAL,
-            live: self.live.clone(),
+            live: self.live.list(),
         })
     }
 

@@ -12,6 +12,7 @@ use crate::spool::{Entry, Kind};
 #[derive(Debug, Clone, Default)]
 pub struct Metrics {
     targets: Family<JobLabel, Gauge>,
+    found: Family<StateLabel, Gauge>,
     published: Counter,
     published_messages: Family<KindLabel, Counter>,
     published_bytes: Family<KindLabel, Counter>,
@@ -79,6 +80,18 @@ struct JobLabel {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabel {
+    job: String,
+    state: &'static str,
+}
+
+fn job_label(job: &str) -> JobLabel {
+    JobLabel {
+        job: job.to_owned(),
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ReasonLabel {
     reason: &'static str,
 }
@@ -104,6 +117,11 @@ impl Metrics {
             drop(metrics.dropped.get_or_create(&reason.label()));
         }
         registry.register("targets", "Targets being scraped", metrics.targets.clone());
+        registry.register(
+            "relabelled_targets",
+            "Targets that discovery has found: kept, dropped by a rule, or not usable",
+            metrics.found.clone(),
+        );
         registry.register(
             "published",
             "Scrapes, failed ones included, that the stream has confirmed",
@@ -157,12 +175,26 @@ impl Metrics {
         metrics
     }
 
-    pub(super) fn target(&self, job: &str) {
-        self.targets
-            .get_or_create(&JobLabel {
+    /// Counts a target that is scraped from now on.
+    pub(super) fn target_started(&self, job: &str) {
+        self.targets.get_or_create(&job_label(job)).inc();
+    }
+
+    /// Counts a target that is not scraped any more.
+    pub(super) fn target_ended(&self, job: &str) {
+        self.targets.get_or_create(&job_label(job)).dec();
+    }
+
+    /// Tells what became of the targets that a job's discovery has found.
+    pub(super) fn discovered(&self, job: &str, kept: usize, dropped: usize, invalid: usize) {
+        for (state, count) in [("kept", kept), ("dropped", dropped), ("invalid", invalid)] {
+            let label = StateLabel {
                 job: job.to_owned(),
-            })
-            .inc();
+                state,
+            };
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            self.found.get_or_create(&label).set(count);
+        }
     }
 
     pub(super) fn published(&self, entry: &Entry) {

@@ -16,10 +16,13 @@ mod frames;
 mod keeper;
 mod lane;
 mod metrics;
+mod pool;
 mod publisher;
+mod roster;
 mod signals;
 
 pub use metrics::Metrics;
+pub use pool::JobError;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,32 +30,21 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
-use crate::bus::{Bus, BusError, LaneId, StreamError};
+use crate::bus::{Bus, BusError, StreamError};
 use crate::clock::Clock;
-use crate::http::Fetcher;
+use crate::discover;
 use crate::scrape::{self, Shapes};
-use crate::service::{Context, Ending};
-use crate::spool::{self, Recovered, Spool, SpoolError};
+use crate::service::{Context, Ending, ScrapeReload};
+use crate::spool::{self, Entry, Recovered, Spool, SpoolError};
 use crate::telemetry::chain;
-use crate::tls::TlsError;
 
-use backlog::Backlog;
+use backlog::{Backlog, LANES_MAX};
 use keeper::Keeper;
-use lane::{Lane, Outside};
+use pool::Pool;
 use publisher::Publisher;
 use signals::Signals;
-
-/// Targets of one lane; a site with more has more lanes.
-///
-/// A lane publishes one frame after the other, so its targets share one round trip at a time;
-/// fewer, larger frames cost fewer bytes.
-const TARGETS_PER_LANE: usize = 250;
-
-/// Records on their way from the workers to a lane. The lane only puts them aside and encodes
-/// now and then; when it is full the workers wait, and nothing is lost.
-const RECORDS_QUEUE: usize = 256;
 
 /// How long the start waits for NATS before it begins to scrape without it.
 const START_PATIENCE: Duration = Duration::from_secs(5);
@@ -75,35 +67,51 @@ pub enum PollerError {
     /// The spool cannot be used.
     #[error("cannot use the spool")]
     Spool(#[from] SpoolError),
-    /// TLS for the targets cannot be set up.
-    #[error("cannot set up TLS to the targets")]
-    Tls(#[from] TlsError),
+    /// A scrape configuration cannot be used.
+    #[error("cannot scrape")]
+    Job(#[from] JobError),
 }
 
 /// Runs the poller until it is told to stop.
 pub async fn run(context: Context) -> Result<Ending, PollerError> {
     let Context {
         config,
+        reloads,
         metrics,
         clock,
         stop,
         ready,
     } = context;
     let settings = config.poller_stream.clone().ok_or(PollerError::NoStream)?;
-    let fetcher = Fetcher::with_tls(scrape::tls_for(&config.scrape)?);
-    let spool = config
-        .spool
-        .map(|settings| open(settings, &clock))
-        .transpose()?;
-    let (scrape_metrics, metrics) = metrics.register("poller", |registry| {
+    let spool = config.spool.clone();
+    let spool = spool.map(|settings| open(settings, &clock)).transpose()?;
+    let (scrape_metrics, discover_metrics, metrics) = metrics.register("poller", |registry| {
         (
             scrape::Metrics::register(registry),
+            discover::Metrics::register(registry, clock.clone()),
             Metrics::register(registry),
         )
     });
     let name = format!("prometheus-streams-poller {}", config.identity);
     let bus = Bus::connect(settings, &name).await?;
-    let patient = tokio::time::timeout(START_PATIENCE, bus.wait_for_stream(&stop));
+    let (backlog, queues) = Backlog::new(metrics.clone());
+    let site = Arc::new(Site {
+        publisher: config.identity.as_str().into(),
+        epoch: u64::try_from(clock.now_ms()).unwrap_or(0),
+        bus,
+        clock,
+        shapes: Shapes::new(scrape_metrics.clone()),
+        scrape_metrics,
+        discover_metrics,
+        metrics,
+        backlog: Arc::new(backlog),
+        is_chained: config.chain,
+    });
+    // Lanes write, the keeper reads; when the disk is slow, lanes wait, and their workers.
+    let (closed_tx, closed_rx) = mpsc::channel(CLOSED_QUEUE);
+    // Set up before NATS is waited for, so that a mistake is told at once.
+    let pool = Pool::new(Arc::clone(&site), &config.scrape, closed_tx)?;
+    let patient = tokio::time::timeout(START_PATIENCE, site.bus.wait_for_stream(&stop));
     let has_stream = match patient.await {
         Ok(Ok(Some(()))) => true,
         Ok(Ok(None)) => return Ok(Ending::Clean),
@@ -113,30 +121,12 @@ pub async fn run(context: Context) -> Result<Ending, PollerError> {
             false
         }
     };
-
-    let lanes = assign(&config.scrape.targets);
-    let epoch = u64::try_from(clock.now_ms()).unwrap_or(0);
     info!(
-        targets = config.scrape.targets.len(),
-        lanes = lanes.len(),
-        epoch,
+        jobs = config.scrape.configs.len(),
+        epoch = site.epoch,
         "polling"
     );
-    let backlog = Arc::new(Backlog::new(lanes.len(), metrics.clone()));
-    let publisher = config.identity.as_str().into();
-    let site = Site {
-        publisher,
-        epoch,
-        fetcher,
-        bus,
-        clock,
-        shapes: Shapes::new(scrape_metrics.clone()),
-        scrape_metrics,
-        metrics,
-        backlog,
-        is_chained: config.chain,
-    };
-    let tasks = site.spawn(lanes, spool, &stop);
+    let tasks = site.spawn(pool, reloads, (closed_rx, queues), spool, &stop);
     ready.set(true);
     let found = if has_stream {
         Ok(Some(()))
@@ -151,14 +141,14 @@ pub async fn run(context: Context) -> Result<Ending, PollerError> {
     Ok(site.end(tasks).await)
 }
 
-/// What all lanes of a site share.
+/// What all parts of a site share.
 struct Site {
     publisher: Arc<str>,
     epoch: u64,
-    fetcher: Fetcher,
     bus: Bus,
     clock: Clock,
     scrape_metrics: scrape::Metrics,
+    discover_metrics: discover::Metrics,
     shapes: Shapes,
     metrics: Metrics,
     backlog: Arc<Backlog>,
@@ -167,81 +157,69 @@ struct Site {
 
 /// The tasks of a site.
 struct Tasks {
-    /// Workers and lanes; they end when told to stop.
-    producers: JoinSet<()>,
+    /// Workers and lanes; it ends when told to stop.
+    pool: JoinHandle<()>,
+    listening: JoinHandle<()>,
     /// Ends when all lanes have ended and what they closed is published or saved.
     keeper: JoinHandle<Ending>,
     /// Publishers; they end when the backlog is closed, or when the keeper says so.
-    publishers: JoinSet<()>,
+    publishing: JoinHandle<()>,
 }
 
 impl Site {
     fn spawn(
-        &self,
-        lanes: Vec<Vec<scrape::Target>>,
+        self: &Arc<Self>,
+        pool: Pool,
+        reloads: mpsc::Receiver<ScrapeReload>,
+        (closed, queues): (mpsc::Receiver<Entry>, mpsc::Receiver<usize>),
         spool: Option<Spool>,
         stop: &CancellationToken,
     ) -> Tasks {
-        let (mut producers, mut publishers) = (JoinSet::new(), JoinSet::new());
         let abandon = CancellationToken::new();
-        // Lanes write, the keeper reads; when the disk is slow, lanes wait, and their workers.
-        let (closed_tx, closed_rx) = mpsc::channel(CLOSED_QUEUE);
         // Publishers write, the keeper reads; one place for each that may be under way.
-        let (confirmed_tx, confirmed_rx) = mpsc::channel(lanes.len().max(1));
-        for (queue, targets) in lanes.into_iter().enumerate() {
-            // Workers write, the lane reads; the length bounds how far they can get ahead of it.
-            let (records_tx, records_rx) = mpsc::channel(RECORDS_QUEUE);
-            let live = targets
-                .iter()
-                .map(|target| target.labels.stable_hash())
-                .collect();
-            for target in targets {
-                self.metrics.target(target.labels.job());
-                let clock = self.clock.clone();
-                let metrics = self.scrape_metrics.clone();
-                let worker =
-                    scrape::Worker::new(target, &self.fetcher, clock, metrics, self.shapes.clone());
-                producers.spawn(worker.run(records_tx.clone(), stop.clone()));
-            }
-            drop(records_tx);
-            let outside = Outside {
-                closed: closed_tx.clone(),
-                signals: Arc::clone(self.backlog.signals()),
-                bus: self.bus.clone(),
-                clock: self.clock.clone(),
-            };
-            let lane = Lane::new(self.settings_of(queue), live, outside);
-            producers.spawn(lane.run(records_rx, stop.clone()));
+        let (confirmed_tx, confirmed_rx) = mpsc::channel(LANES_MAX);
+        let publishing = Arc::clone(self).publish(queues, confirmed_tx, abandon.clone());
+        let signals = Arc::clone(self.backlog.signals());
+        let listening = Self::listen(Arc::clone(&self.publisher), self.bus.clone(), signals);
+        let until = stop.clone();
+        let listening = tokio::spawn(async move {
+            until.run_until_cancelled(listening).await;
+        });
+        let keeper = Keeper::new(
+            Arc::clone(&self.backlog),
+            spool,
+            self.bus.clone(),
+            self.clock.clone(),
+            self.metrics.clone(),
+        );
+        Tasks {
+            pool: tokio::spawn(pool.run(reloads, stop.clone())),
+            listening,
+            keeper: tokio::spawn(keeper.run(closed, confirmed_rx, abandon)),
+            publishing: tokio::spawn(publishing),
+        }
+    }
+
+    /// Publishes the frames of all queues, each by a task of its own.
+    async fn publish(
+        self: Arc<Self>,
+        mut queues: mpsc::Receiver<usize>,
+        confirmed: mpsc::Sender<spool::Position>,
+        abandon: CancellationToken,
+    ) {
+        let mut publishers = JoinSet::new();
+        while let Some(Some(queue)) = abandon.run_until_cancelled(queues.recv()).await {
             let publisher = Publisher::new(
                 Arc::clone(&self.publisher),
                 queue,
                 Arc::clone(&self.backlog),
                 self.bus.clone(),
-                confirmed_tx.clone(),
+                confirmed.clone(),
                 self.metrics.clone(),
             );
             publishers.spawn(publisher.run(abandon.clone()));
         }
-        let signals = Arc::clone(self.backlog.signals());
-        let listening = Self::listen(Arc::clone(&self.publisher), self.bus.clone(), signals);
-        let until = stop.clone();
-        producers.spawn(async move {
-            until.run_until_cancelled(listening).await;
-        });
-        let (backlog, bus) = (Arc::clone(&self.backlog), self.bus.clone());
-        let keeper = Keeper::new(
-            backlog,
-            spool,
-            bus,
-            self.clock.clone(),
-            self.metrics.clone(),
-        );
-        let keeper = tokio::spawn(keeper.run(closed_rx, confirmed_rx, abandon));
-        Tasks {
-            producers,
-            keeper,
-            publishers,
-        }
+        while publishers.join_next().await.is_some() {}
     }
 
     /// Hands receivers' requests for key frames to the lanes.
@@ -261,32 +239,28 @@ impl Site {
         }
     }
 
-    fn settings_of(&self, queue: usize) -> frames::Settings {
-        let lane = u32::try_from(queue).unwrap_or(u32::MAX);
-        let id = LaneId {
-            publisher: Arc::clone(&self.publisher),
-            lane,
-        };
-        let [stagger, ..] = crc32fast::hash(id.to_string().as_bytes()).to_le_bytes();
-        frames::Settings {
-            lane,
-            epoch: self.epoch,
-            stagger,
-            is_chained: self.is_chained,
-            shapes: self.shapes.clone(),
-        }
-    }
-
     /// Waits until scraping has ended and everything is published or saved.
     async fn end(&self, tasks: Tasks) -> Ending {
         let Tasks {
-            mut producers,
+            pool,
+            listening,
             keeper,
-            mut publishers,
+            publishing,
         } = tasks;
-        while producers.join_next().await.is_some() {}
-        let ending = keeper.await.unwrap_or(Ending::Unclean);
-        while publishers.join_next().await.is_some() {}
+        let mut ending = Ending::Clean;
+        for task in [pool, listening] {
+            if let Err(error) = task.await {
+                error!(error = chain(&error), "a part of the poller ended badly");
+                ending = Ending::Unclean;
+            }
+        }
+        match keeper.await {
+            Ok(Ending::Clean) => {}
+            Ok(Ending::Unclean) | Err(_) => ending = Ending::Unclean,
+        }
+        if publishing.await.is_err() {
+            ending = Ending::Unclean;
+        }
         self.bus.close().await;
         ending
     }
@@ -317,66 +291,4 @@ fn open(settings: spool::Settings, clock: &Clock) -> Result<Spool, SpoolError> {
         );
     }
     Ok(spool)
-}
-
-/// Spreads targets over lanes by their hash.
-///
-/// The number of lanes is a power of two, so that a site that grows moves as few targets as can be.
-fn assign(targets: &[scrape::Target]) -> Vec<Vec<scrape::Target>> {
-    let count = targets
-        .len()
-        .div_ceil(TARGETS_PER_LANE)
-        .max(1)
-        .next_power_of_two();
-    let mut lanes = vec![Vec::new(); count];
-    for target in targets {
-        // The phase uses the low bits of the same hash, so the lane takes the high ones.
-        let hash = usize::try_from(target.labels.stable_hash() >> 32).unwrap_or(0);
-        if let Some(lane) = lanes.get_mut(hash % count) {
-            lane.push(target.clone());
-        }
-    }
-    lanes
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::Labels;
-
-    fn targets(count: usize) -> Vec<scrape::Target> {
-        let target = |n: usize| scrape::Target {
-            labels: Arc::new(Labels::of_target("node", &format!("host{n}:9100"))),
-            url: url::Url::parse("http://127.0.0.1:9100/metrics").unwrap(),
-            interval: Duration::from_secs(15),
-            timeout: Duration::from_secs(10),
-            body_size_limit: 1 << 20,
-        };
-        (0..count).map(target).collect()
-    }
-
-    #[test]
-    fn a_small_site_has_one_lane() {
-        assert_eq!(assign(&targets(1)).len(), 1);
-        assert_eq!(assign(&targets(250)).len(), 1);
-        assert_eq!(assign(&[]).len(), 1);
-    }
-
-    #[test]
-    fn a_large_site_is_spread_evenly() {
-        let lanes = assign(&targets(4000));
-        assert_eq!(lanes.len(), 16);
-        assert!(lanes.iter().all(|lane| (150..350).contains(&lane.len())));
-    }
-
-    #[test]
-    fn a_target_keeps_its_lane() {
-        let find = |lanes: &[Vec<scrape::Target>]| {
-            lanes.iter().position(|lane| {
-                lane.iter()
-                    .any(|target| target.labels.instance() == "host7:9100")
-            })
-        };
-        assert_eq!(find(&assign(&targets(600))), find(&assign(&targets(900))));
-    }
 }

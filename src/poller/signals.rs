@@ -30,6 +30,7 @@ pub(super) struct Happened {
 }
 
 impl Signals {
+    /// Makes room for the signals of so many lanes.
     pub(super) fn new(lanes: usize) -> Self {
         Self(
             std::iter::repeat_with(OfLane::default)

@@ -93,6 +93,7 @@ pub async fn run(context: Context) -> Result<Ending, ReceiverError> {
         clock,
         stop,
         ready,
+        reloads: _,
     } = context;
     let settings = config
         .receiver_stream

@@ -6,16 +6,28 @@
 //! never twice at once, and whatever happens to one target delays no other. It never publishes
 //! and keeps nothing of an exposition once it is handed on but its shape.
 
+mod duration;
+mod edition;
 mod metrics;
+pub mod populate;
 mod reading;
 mod schedule;
+mod series;
 mod settings;
 mod shapes;
+mod targets;
 mod worker;
 
 pub use crate::exposition::{NameEscaping, Protocol};
 pub use crate::model::NameValidation;
+pub use duration::DurationError;
 pub use metrics::Metrics;
-pub use settings::{Config, Limits, Settings, Target};
+pub use populate::Target;
+pub use schedule::next_scrape_ms;
+pub use settings::{Config, Limits, Settings};
 pub use shapes::Shapes;
-pub use worker::{Worker, tls_for};
+pub use targets::{InvalidTarget, Targets, targets};
+pub use worker::{Means, Order, Tools, Worker};
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -3,32 +3,34 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use url::Url;
-
 use crate::exposition::{NameEscaping, Protocol};
-use crate::model::{Labels, NameValidation};
+use crate::model::NameValidation;
 use crate::{discover, http, relabel};
 
 /// Everything that the poller scrapes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// The targets, no two with the same labels.
-    pub targets: Vec<Target>,
+    /// Where targets come from and how they are scraped.
+    pub configs: Vec<Arc<Config>>,
 }
 
-/// One thing to scrape.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
-    /// Its labels, `job` and `instance` among them.
-    pub labels: Arc<Labels>,
-    /// Where it exposes its metrics.
-    pub url: Url,
-    /// Time from one scrape to the next.
-    pub interval: Duration,
-    /// Time that a whole scrape may take, never more than the interval.
-    pub timeout: Duration,
-    /// The largest body to take, after decompression.
-    pub body_size_limit: usize,
+impl Settings {
+    /// Returns the number of targets before relabelling, if it is known without asking anybody.
+    pub fn fixed_targets(&self) -> Option<usize> {
+        let mut count = 0;
+        for source in self.configs.iter().flat_map(|config| &config.discovery) {
+            match source {
+                discover::Settings::Static(groups) => {
+                    count += groups
+                        .iter()
+                        .map(|group| group.targets.len())
+                        .sum::<usize>();
+                }
+                _ => return None,
+            }
+        }
+        Some(count)
+    }
 }
 
 /// One scrape configuration: Prometheus's `scrape_config`, checked.
@@ -82,6 +84,23 @@ pub struct Config {
     pub metric_relabel: relabel::Rules,
     /// Where targets come from.
     pub discovery: Vec<discover::Settings>,
+}
+
+impl Config {
+    /// Returns what decides how series are published: two configurations that differ only in other
+    /// things publish the same.
+    pub(super) fn series_settings(&self) -> impl PartialEq + use<> {
+        (
+            self.honor_labels,
+            self.honor_timestamps,
+            self.extra_scrape_metrics,
+            self.limits,
+            self.name_validation,
+            self.native_histograms,
+            self.always_scrape_classic_histograms,
+            self.metric_relabel.clone(),
+        )
+    }
 }
 
 /// What is too much of a scrape; `None` is no limit.

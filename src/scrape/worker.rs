@@ -1,40 +1,79 @@
 //! One target's worker.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug, info, info_span, warn};
 
-use super::reading::{Cause, Exposition, Reading};
+use super::reading::{Cause, Exposition, ReadError, Reading};
+use super::schedule::Stamps;
 use super::shapes::Shapes;
-use super::{Metrics, Settings, Target, schedule};
+use super::{Config, Metrics, Protocol, Target, schedule};
 use crate::clock::Clock;
-use crate::exposition::{self, SyntaxError};
+use crate::exposition::{self, ContentTypeError, MediaType};
 use crate::http::{FetchError, Fetcher, Fetching, Session};
-use crate::model::{Outcome, Text};
+use crate::model::{FailureReason, Format, Outcome, Text};
 use crate::telemetry::chain;
-use crate::tls::{self, TlsError};
+use crate::tls::TlsError;
 use crate::wire::{Body, Record, Scrape};
-
-/// What we would rather read; Prometheus's order of preference.
-static ACCEPT: HeaderValue = HeaderValue::from_static(
-    "application/openmetrics-text;version=1.0.0;q=0.6,\
-    application/openmetrics-text;version=0.0.1;q=0.5,\
-    text/plain;version=0.0.4;q=0.4,*/*;q=0.3",
-);
 
 /// Scrapes one target until it is told to stop.
 pub struct Worker {
-    target: Target,
+    order: Order,
+    orders: watch::Receiver<Order>,
     session: Session,
     clock: Clock,
     metrics: Metrics,
     shapes: Shapes,
     reading: Reading,
     failures_in_a_row: u64,
+}
+
+/// What a worker is to scrape, and how.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// The target; its labels stay the same as long as the worker lives.
+    pub target: Arc<Target>,
+    /// What its configuration needs for that.
+    pub means: Arc<Means>,
+    /// Whether each scrape fails because the configuration has more targets than it may.
+    pub is_over_limit: bool,
+}
+
+/// How the targets of a scrape configuration are fetched from.
+#[derive(Debug)]
+pub struct Means {
+    fetcher: Fetcher,
+    /// What is asked for.
+    accept: HeaderValue,
+}
+
+impl Means {
+    /// Builds a client as the configuration says.
+    pub fn new(config: &Config) -> Result<Self, TlsError> {
+        let accept = exposition::accept_header(&config.protocols, config.name_escaping);
+        Ok(Self {
+            fetcher: Fetcher::new(&config.client)?,
+            // It is made of words that every header may have.
+            accept: HeaderValue::try_from(accept)
+                .unwrap_or_else(|_invalid| HeaderValue::from_static("*/*")),
+        })
+    }
+}
+
+/// What all workers share.
+#[derive(Debug, Clone)]
+pub struct Tools {
+    /// When scrapes are.
+    pub clock: Clock,
+    /// What they count.
+    pub metrics: Metrics,
+    /// The shapes of all targets.
+    pub shapes: Shapes,
 }
 
 /// A scrape that brought an exposition.
@@ -49,41 +88,43 @@ struct Fetched {
 enum ScrapeError {
     #[error("cannot fetch the exposition")]
     Fetch(#[from] FetchError),
-    #[error("cannot read the exposition")]
-    Syntax(#[from] SyntaxError),
+    #[error("cannot tell what the answer is")]
+    ContentType(#[from] ContentTypeError),
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error("there are more targets than the `target_limit` of the scrape configuration")]
+    TargetLimit,
 }
 
-/// Returns the TLS configuration for all targets.
-///
-/// Where no target asks for TLS, a machine without any trusted certificate is no obstacle.
-pub fn tls_for(settings: &Settings) -> Result<rustls::ClientConfig, TlsError> {
-    let config = tls::client_config(&tls::Settings::default());
-    if settings
-        .targets
-        .iter()
-        .any(|target| target.url.scheme() == "https")
-    {
-        return config;
+impl ScrapeError {
+    fn reason(&self) -> FailureReason {
+        match self {
+            Self::Fetch(error) => error.reason(),
+            Self::ContentType(_) => FailureReason::ContentType,
+            Self::Read(error) => error.reason(),
+            Self::TargetLimit => FailureReason::TargetLimit,
+        }
     }
-    config.or_else(|_no_roots| tls::distrusting_config())
 }
 
 impl Worker {
     /// Builds a worker; it does nothing until it is run.
-    pub fn new(
-        target: Target,
-        fetcher: &Fetcher,
-        clock: Clock,
-        metrics: Metrics,
-        shapes: Shapes,
-    ) -> Self {
-        Self {
-            target,
-            session: fetcher.session(),
+    pub fn new(mut orders: watch::Receiver<Order>, tools: Tools) -> Self {
+        let order = orders.borrow_and_update().clone();
+        let Tools {
             clock,
             metrics,
             shapes,
-            reading: Reading::default(),
+        } = tools;
+        let target = &order.target;
+        Self {
+            session: order.means.fetcher.session(),
+            reading: Reading::new(Arc::clone(&target.labels), Arc::clone(&target.config)),
+            order,
+            orders,
+            clock,
+            metrics,
+            shapes,
             failures_in_a_row: 0,
         }
     }
@@ -93,7 +134,7 @@ impl Worker {
     /// When `records` is full the worker waits: its lane is busy encoding, and a scrape that was
     /// taken is never dropped here.
     pub async fn run(mut self, records: mpsc::Sender<Record>, stop: CancellationToken) {
-        let labels = &self.target.labels;
+        let labels = Arc::clone(&self.order.target.labels);
         let span = info_span!("target", job = labels.job(), instance = labels.instance());
         let scraping = async {
             let work = self.scrape_until_closed(&records);
@@ -104,64 +145,102 @@ impl Worker {
     }
 
     async fn scrape_until_closed(&mut self, records: &mpsc::Sender<Record>) {
-        let hash = self.target.labels.stable_hash();
-        let interval = self.target.interval;
-        let wait = schedule::first_wait(self.clock.now_ms(), hash, interval);
-        let mut ticks = tokio::time::interval_at(Instant::now() + wait, interval);
-        // Late scrapes are skipped, so that the phase stays.
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let mut next = Instant::now() + wait;
+        // Each round has one interval.
         loop {
-            let due = ticks.tick().await;
-            let missed = schedule::missed(due.saturating_duration_since(next), interval);
-            if missed > 0 {
-                self.metrics.skipped(self.target.labels.job(), missed);
-            }
-            next = due + interval;
-            let record = Record::Scrape(self.scrape().await);
-            if records.send(record).await.is_err() {
-                return;
+            let interval = self.order.target.interval;
+            let hash = self.order.target.labels.stable_hash();
+            let wait = schedule::first_wait(self.clock.now_ms(), hash, interval);
+            let mut ticks = tokio::time::interval_at(Instant::now() + wait, interval);
+            // Late scrapes are skipped, so that the phase stays.
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+            let mut next = Instant::now() + wait;
+            let mut stamps = None;
+            while self.order.target.interval == interval {
+                let due = tokio::select! {
+                    due = ticks.tick() => due,
+                    Ok(()) = self.orders.changed() => {
+                        self.take_order();
+                        continue;
+                    }
+                };
+                let missed = schedule::missed(due.saturating_duration_since(next), interval);
+                if missed > 0 {
+                    self.metrics.skipped(self.order.target.labels.job(), missed);
+                }
+                next = due + interval;
+                let now_ms = self.clock.now_ms();
+                let stamps = stamps.get_or_insert_with(|| Stamps::new(now_ms, interval));
+                let record = Record::Scrape(self.scrape(stamps.stamp(now_ms)).await);
+                if records.send(record).await.is_err() {
+                    return;
+                }
             }
         }
     }
 
+    /// Goes on by a new order; what is known of the target stays as far as it still holds.
+    fn take_order(&mut self) {
+        let order = self.orders.borrow_and_update().clone();
+        let (old, new) = (&self.order.target, &order.target);
+        if !Arc::ptr_eq(&old.config, &new.config) {
+            self.session = order.means.fetcher.session();
+            if old.config.series_settings() != new.config.series_settings() {
+                self.reading = Reading::new(Arc::clone(&new.labels), Arc::clone(&new.config));
+            }
+        }
+        self.order = order;
+    }
+
     /// Takes one scrape.
-    async fn scrape(&mut self) -> Scrape {
-        let time_ms = self.clock.now_ms();
+    async fn scrape(&mut self, time_ms: i64) -> Scrape {
         let begin = Instant::now();
-        let result = self.fetch().await;
+        let result = if self.order.is_over_limit {
+            Err(ScrapeError::TargetLimit)
+        } else {
+            self.fetch(time_ms).await
+        };
         let duration = begin.elapsed();
         let outcome = match result {
             Ok(fetched) => self.succeeded(fetched),
             Err(error) => self.failed(&error, duration),
         };
         Scrape {
-            target: std::sync::Arc::clone(&self.target.labels),
+            target: Arc::clone(&self.order.target.labels),
             time_ms,
             outcome,
         }
     }
 
-    async fn fetch(&mut self) -> Result<Fetched, ScrapeError> {
+    async fn fetch(&mut self, time_ms: i64) -> Result<Fetched, ScrapeError> {
         let begin = Instant::now();
+        let target = &self.order.target;
         let fetched = self
             .session
             .fetch(Fetching {
-                url: &self.target.url,
-                timeout: self.target.timeout,
-                body_size_limit: self.target.body_size_limit,
-                accept: &ACCEPT,
-                is_compressed: true,
+                url: &target.url,
+                timeout: target.timeout,
+                body_size_limit: target.config.limits.body_size,
+                accept: &self.order.means.accept,
+                is_compressed: target.config.enable_compression,
             })
             .await?;
         let duration = begin.elapsed();
         let bytes = fetched.body.len();
-        let format = exposition::format_of(fetched.content_type.as_deref());
+        let format = if fetched.body.is_empty() {
+            // There is nothing to read.
+            Format::Text
+        } else {
+            let fallback = target.config.fallback_protocol.map(Protocol::media_type);
+            match exposition::choose(fetched.content_type.as_deref(), fallback)? {
+                MediaType::OpenMetrics => Format::OpenMetrics,
+                MediaType::Text | MediaType::Protobuf => Format::Text,
+            }
+        };
         let text = Text {
             text: fetched.body,
             format,
         };
-        let read = self.reading.read(&self.target.labels, &text, &self.shapes);
+        let read = self.reading.read(&text, time_ms, &self.shapes);
         self.session.recycle(text.text);
         Ok(Fetched {
             exposition: read?,
@@ -179,10 +258,11 @@ impl Worker {
         let Exposition {
             body,
             samples,
+            published,
             cause,
         } = exposition;
         self.metrics
-            .exposed(self.target.labels.job(), samples, bytes);
+            .exposed(self.order.target.labels.job(), samples, bytes);
         if self.failures_in_a_row > 0 {
             info!(failures = self.failures_in_a_row, "target answers again");
         }
@@ -192,16 +272,13 @@ impl Worker {
             self.metrics.raw(reason);
         }
         let seconds = duration.as_secs_f64();
-        debug!(samples, bytes, seconds, text_because, "scraped");
+        debug!(samples, published, bytes, seconds, text_because, "scraped");
         Outcome::Exposed { body, duration }
     }
 
     fn failed(&mut self, error: &ScrapeError, duration: Duration) -> Outcome<Body> {
-        let reason = match error {
-            ScrapeError::Fetch(error) => error.reason(),
-            ScrapeError::Syntax(_) => crate::model::FailureReason::BadSyntax,
-        };
-        self.metrics.failed(self.target.labels.job(), reason);
+        let reason = error.reason();
+        self.metrics.failed(self.order.target.labels.job(), reason);
         // The change is worth a line; its repetitions are counted.
         if self.failures_in_a_row == 0 {
             warn!(%reason, error = chain(error), "scrape failed");

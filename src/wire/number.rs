@@ -84,6 +84,11 @@ impl Value {
         }
     }
 
+    /// Tells whether there is no value.
+    pub fn is_absent(self) -> bool {
+        self.scale == ABSENT
+    }
+
     /// Returns the double, or `None` when there is no value.
     #[inline]
     pub fn get(self) -> Option<f64> {

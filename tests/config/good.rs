@@ -12,7 +12,7 @@ use prometheus_streams::spool;
 use prometheus_streams::telemetry::Level;
 use prometheus_streams::tls::{Pem, Version};
 
-use crate::{folder, load};
+use crate::{folder, load, targets};
 
 fn seconds(number: u64) -> Duration {
     Duration::from_secs(number)
@@ -59,7 +59,7 @@ fn the_sample_of_the_ancestor_loads() {
     assert!(gateway.publisher_label);
     assert!(config.remote_write.is_empty());
 
-    let targets = &config.scrape.targets;
+    let targets = targets(&config);
     let labels: Vec<_> = targets
         .iter()
         .map(|t| (t.labels.job(), t.labels.instance()))
@@ -79,7 +79,7 @@ fn the_sample_of_the_ancestor_loads() {
         (targets[0].interval, targets[0].timeout),
         (seconds(60), seconds(10))
     );
-    assert_eq!(targets[0].body_size_limit, 64 << 20);
+    assert_eq!(targets[0].config.limits.body_size, 256 << 20);
     assert_eq!(targets[3].url.as_str(), "http://localhost:10000/metrics");
     assert_eq!(config.require(Role::Poller), Ok(()));
     assert_eq!(config.require(Role::Receiver), Ok(()));
@@ -110,7 +110,7 @@ fn defaults_are_those_of_the_reference() {
         (config.max_age, config.admin, config.log.file),
         (None, None, None)
     );
-    assert!(config.scrape.targets.is_empty());
+    assert!(config.scrape.configs.is_empty());
     let stream = config.poller_stream.unwrap();
     assert_eq!(stream.urls, ["nats://nats.example.net:4222"]);
     assert_eq!(
@@ -555,7 +555,7 @@ fn a_job_has_its_own_schedule_by_the_rules_of_prometheus() {
     fn check(global: &str, job: &str, interval: u64, timeout: u64) {
         let text = format!("{global}\njobs: {{a: {{{job} targets: [{{url: 'http://a'}}]}}}}\n");
         let (config, _) = load(&text);
-        let target = &config.scrape.targets[0];
+        let target = &targets(&config)[0];
         assert_eq!(
             (target.interval, target.timeout),
             (seconds(interval), seconds(timeout))
@@ -572,7 +572,7 @@ fn a_job_has_its_own_schedule_by_the_rules_of_prometheus() {
         3,
     );
     let (config, _) = load("jobs: {a: {body_size_limit: 1KB, targets: [{url: 'http://a'}]}}\n");
-    assert_eq!(config.scrape.targets[0].body_size_limit, 1024);
+    assert_eq!(config.scrape.configs[0].limits.body_size, 1024);
 }
 
 #[test]
@@ -580,7 +580,7 @@ fn a_target_without_a_name_has_host_and_port() {
     #[track_caller]
     fn check(url: &str, instance: &str) {
         let (config, _) = load(&format!("jobs: {{a: {{targets: [{{url: '{url}'}}]}}}}\n"));
-        assert_eq!(config.scrape.targets[0].labels.instance(), instance);
+        assert_eq!(targets(&config)[0].labels.instance(), instance);
     }
     check("http://host/metrics", "host:80");
     check("https://host/metrics", "host:443");
@@ -594,7 +594,7 @@ fn the_own_pages_are_scraped_where_they_are() {
     fn check(address: &str, url: &str) {
         let text = format!("identity: A\nmonitor_port: 99\nmonitor_address: {address}\n");
         let (config, _) = load(&text);
-        let target = &config.scrape.targets[0];
+        let target = &targets(&config)[0];
         assert_eq!(
             target.labels,
             Labels::of_target("prometheus_streams", "A").into()
@@ -608,7 +608,7 @@ fn the_own_pages_are_scraped_where_they_are() {
     check("'::'", "http://[::1]:99/metrics");
     let own = "monitor_port: 99\njobs: {prometheus_streams: {targets: [{url: 'http://a'}]}}\n";
     let (config, _) = load(own);
-    assert_eq!(config.scrape.targets.len(), 1);
+    assert_eq!(targets(&config).len(), 1);
     assert_eq!(load("monitor_port: 0\n").0.admin, None);
 }
 
@@ -626,9 +626,8 @@ fn aliases_and_merged_mappings_are_followed() {
          \x20   <<: [*common]\n\
          \x20   targets: [{<<: *t, name: x}]\n",
     );
-    let targets: Vec<_> = config
-        .scrape
-        .targets
+    let targets = targets(&config);
+    let targets: Vec<_> = targets
         .iter()
         .map(|t| (t.labels.job(), t.labels.instance(), t.interval.as_secs()))
         .collect();

@@ -10,10 +10,14 @@
 mod bad;
 mod documents;
 mod good;
+mod scraping;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use prometheus_streams::config::{self, Loaded};
+use prometheus_streams::discover::{self, Group};
+use prometheus_streams::scrape::{self, populate::Target};
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -41,4 +45,19 @@ fn load(text: &str) -> (config::Config, Vec<String>) {
         }
         Err(problems) => panic!("the text is refused:\n{problems}"),
     }
+}
+
+/// What is scraped of all that stands in the file itself.
+fn targets(config: &config::Config) -> Vec<Target> {
+    let mut targets = Vec::new();
+    for scrape in &config.scrape.configs {
+        let mut groups: Vec<Arc<Group>> = Vec::new();
+        for source in &scrape.discovery {
+            if let discover::Settings::Static(listed) = source {
+                groups.extend(listed.iter().map(Arc::clone));
+            }
+        }
+        targets.extend(scrape::targets(scrape, &groups).kept);
+    }
+    targets
 }

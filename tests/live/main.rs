@@ -22,6 +22,7 @@ mod fleet;
 mod inspect;
 mod outage;
 mod process;
+mod reload;
 mod replay;
 mod silent;
 mod spool;

@@ -80,6 +80,11 @@ impl Process {
         self.signal(Signal::CONT);
     }
 
+    /// Asks it to read its configuration again.
+    pub(crate) fn hang_up(&self) {
+        self.signal(Signal::HUP);
+    }
+
     /// Asks it to end.
     pub(crate) fn terminate(&self) {
         self.signal(Signal::TERM);

@@ -17,6 +17,7 @@ pub(crate) struct Program {
     pub(crate) monitor: u16,
     role: Role,
     config: PathBuf,
+    arguments: &'static [&'static str],
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -37,36 +38,51 @@ impl Role {
 impl Program {
     /// Starts a poller; `config` is completed with a port for its own pages.
     pub(crate) fn poller(lab: &Lab, config: Value) -> Self {
-        Self::start(lab, Role::Poller, config)
+        Self::start(lab, Role::Poller, config, &[])
+    }
+
+    /// Starts a poller with more arguments.
+    pub(crate) fn poller_with(
+        lab: &Lab,
+        config: Value,
+        arguments: &'static [&'static str],
+    ) -> Self {
+        Self::start(lab, Role::Poller, config, arguments)
     }
 
     /// Starts a receiver; `config` is completed with a port for its own pages.
     pub(crate) fn receiver(lab: &Lab, config: Value) -> Self {
-        Self::start(lab, Role::Receiver, config)
+        Self::start(lab, Role::Receiver, config, &[])
     }
 
-    fn start(lab: &Lab, role: Role, mut config: Value) -> Self {
+    fn start(lab: &Lab, role: Role, config: Value, arguments: &'static [&'static str]) -> Self {
         let monitor = free_port();
-        config["monitor_port"] = monitor.into();
-        // A configuration may say otherwise, if only by null.
-        if config.get("monitor_address").is_none() {
-            config["monitor_address"] = "127.0.0.1".into();
-        }
         let path = lab.file(role.name(), "yaml");
-        fs::write(&path, config.to_string()).unwrap();
-        let process = spawn(lab, role, &path);
+        fs::write(&path, complete(config, monitor)).unwrap();
+        let process = spawn(lab, role, &path, arguments);
         Self {
             process,
             monitor,
             role,
             config: path,
+            arguments,
         }
+    }
+
+    /// Writes another configuration, which the program reads when it is told to.
+    pub(crate) fn rewrite(&self, config: Value) {
+        self.rewrite_text(&complete(config, self.monitor));
+    }
+
+    /// Writes any text in place of the configuration.
+    pub(crate) fn rewrite_text(&self, text: &str) {
+        fs::write(&self.config, text).unwrap();
     }
 
     /// Starts the program again with the same configuration, after its end.
     pub(crate) fn restart(&mut self, lab: &Lab) {
         self.process.kill();
-        self.process = spawn(lab, self.role, &self.config);
+        self.process = spawn(lab, self.role, &self.config, self.arguments);
     }
 
     /// Returns the program's own metrics.
@@ -102,9 +118,18 @@ impl DerefMut for Program {
     }
 }
 
-fn spawn(lab: &Lab, role: Role, config: &Path) -> Process {
+/// Adds where the program's own pages are, unless the configuration says so, if only by null.
+fn complete(mut config: Value, monitor: u16) -> String {
+    config["monitor_port"] = monitor.into();
+    if config.get("monitor_address").is_none() {
+        config["monitor_address"] = "127.0.0.1".into();
+    }
+    config.to_string()
+}
+
+fn spawn(lab: &Lab, role: Role, config: &Path, arguments: &[&str]) -> Process {
     let mut command = Command::new(program(role.name()));
-    command.arg("--config").arg(config);
+    command.arg("--config").arg(config).args(arguments);
     Process::spawn(lab, role.name(), &mut command)
 }
 

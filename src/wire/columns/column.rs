@@ -170,6 +170,28 @@ impl Column {
         self.histograms.push(histogram);
     }
 
+    /// Adds an exemplar of a series that has a value, behind those of the series before it.
+    pub fn add_exemplar(&mut self, series: usize, text: Box<str>) {
+        if let Ok(series) = u32::try_from(series) {
+            self.exemplars.push(Exemplar { series, text });
+        }
+    }
+
+    /// Leaves out samples whose explicit timestamp is later; returns their number.
+    pub fn drop_later_than(&mut self, time_ms: i64) -> usize {
+        let late = |at: &usize| self.times.get(*at).is_some_and(|time| *time > time_ms);
+        let late: Vec<usize> = (0..self.times.len()).filter(late).collect();
+        for at in &late {
+            self.set(*at, Value::NONE);
+            self.set_time(*at, 0);
+        }
+        if !late.is_empty() {
+            let is_late = |series: u32| late.binary_search(&(series as usize)).is_ok();
+            self.exemplars.retain(|exemplar| !is_late(exemplar.series));
+        }
+        late.len()
+    }
+
     /// Iterates over the values.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Value> {
         let columns = self.mantissas.iter().zip(&self.scales);

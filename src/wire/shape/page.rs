@@ -133,6 +133,11 @@ impl Page {
         self.series.iter().map(|place| self.key(*place))
     }
 
+    /// Returns the place of a series by its name and labels as the target writes them.
+    pub fn position(&self, key: &str) -> Option<usize> {
+        self.find(key.as_bytes())
+    }
+
     /// Returns the text: comments and series, a line each.
     pub fn text(&self) -> &str {
         &self.text
@@ -154,7 +159,8 @@ impl Page {
             .unwrap_or_default()
     }
 
-    pub(super) fn key_at(&self, series: usize) -> Option<&str> {
+    /// Returns a series' name and labels as the target writes them.
+    pub fn key_at(&self, series: usize) -> Option<&str> {
         self.series.get(series).map(|place| self.key(*place))
     }
 

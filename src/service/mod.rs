@@ -1,28 +1,38 @@
-//! The life of a program: start, signals, end.
+//! The life of a program: start, signals, reload, end.
 //!
 //! In: command-line options and the part to run. Out: an exit code. The steps stand in order in
 //! [`run`]: read the configuration, begin to log, write the process id, open our own pages, run
 //! the part until it is told to stop, say how it ended.
+//!
+//! A reload reads the file again. What is wrong is refused as a whole. Scrape configurations are
+//! handed to the running part; when anything else that concerns it has changed, the part is stopped
+//! in order and started anew, and if it cannot, it goes on with the old configuration.
+
+mod life;
+mod reload;
+mod signals;
+
+pub use reload::{Outcome, Reloads, ScrapeReload};
 
 use std::fmt;
 use std::future::Future;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::admin::{self, Admin, AdminError};
+use crate::admin::{self, AdminError};
 use crate::clock::Clock;
-use crate::config::{Config, LoadError, Loaded, Role};
-use crate::telemetry::{self, Level, LogError, LogHandle, Metrics, chain};
+use crate::config::{Config, LoadError, Loaded, Problem, Role};
+use crate::telemetry::{self, Level, LogError, Metrics, chain};
 use crate::tls;
 
-/// After a second signal, or this long after the first, the program ends as it is.
-const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+use life::Life;
+use reload::ReloadMetrics;
+use signals::Signals;
 
 /// How a part ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +55,10 @@ pub struct Options {
     /// Write the process id to a file
     #[arg(long, value_name = "FILE", global = true)]
     pub pid: Option<PathBuf>,
+
+    /// Reload at a POST to /-/reload of our own pages, too
+    #[arg(long = "web.enable-lifecycle", global = true)]
+    pub enable_lifecycle: bool,
 }
 
 /// Exit code of a program that could not start or had to end.
@@ -88,10 +102,12 @@ pub enum ServiceError {
 }
 
 /// What a part gets to run with.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Context {
     /// The checked configuration.
     pub config: Config,
+    /// New scrape configurations.
+    pub reloads: mpsc::Receiver<ScrapeReload>,
     /// Where it registers its metrics.
     pub metrics: Metrics,
     /// The wall clock.
@@ -106,7 +122,7 @@ pub struct Context {
 pub fn run<F, E>(
     role: Role,
     options: &Options,
-    part: impl FnOnce(Context) -> F,
+    part: impl Fn(Context) -> F,
 ) -> Result<Ending, ServiceError>
 where
     F: Future<Output = Result<Ending, E>>,
@@ -114,14 +130,22 @@ where
 {
     tls::install_provider();
     let file = options.config.as_deref().ok_or(ServiceError::NoConfig)?;
-    let loaded = Config::load(file)?;
-    loaded.config.require(role).map_err(LoadError::Problems)?;
+    let loaded = load(role, options, file)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads(role, &loaded.config))
         .enable_all()
         .build()
         .map_err(ServiceError::Runtime)?;
     runtime.block_on(live(role, options, (file, loaded), part))
+}
+
+fn load(role: Role, options: &Options, file: &Path) -> Result<Loaded, LoadError> {
+    let mut loaded = Config::load(file)?;
+    loaded.config.require(role).map_err(LoadError::Problems)?;
+    if options.debug {
+        loaded.config.log.level = Level::Debug;
+    }
+    Ok(loaded)
 }
 
 /// Returns how many threads work.
@@ -133,9 +157,9 @@ fn threads(role: Role, config: &Config) -> usize {
     /// seconds keep it busy for a fifth of the time.
     const TARGETS_PER_THREAD: usize = 2000;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    match role {
-        Role::Poller => cores.min(1 + config.scrape.targets.len() / TARGETS_PER_THREAD),
-        Role::Receiver => cores,
+    match (role, config.scrape.fixed_targets()) {
+        (Role::Poller, Some(targets)) => cores.min(1 + targets / TARGETS_PER_THREAD),
+        (Role::Poller, None) | (Role::Receiver, _) => cores,
     }
 }
 
@@ -143,53 +167,34 @@ async fn live<F, E>(
     role: Role,
     options: &Options,
     (file, loaded): (&Path, Loaded),
-    part: impl FnOnce(Context) -> F,
+    part: impl Fn(Context) -> F,
 ) -> Result<Ending, ServiceError>
 where
     F: Future<Output = Result<Ending, E>>,
     E: std::error::Error + Send + Sync + 'static,
 {
-    let Loaded {
-        mut config,
-        warnings,
-    } = loaded;
-    if options.debug {
-        config.log.level = Level::Debug;
-    }
+    let Loaded { config, warnings } = loaded;
     let log = telemetry::init_log(&config.log)?;
     let version = env!("CARGO_PKG_VERSION");
     info!(version, config = %file.display(), identity = %config.identity, "{role} starts");
-    for warning in &warnings {
-        warn!("{warning}");
-    }
+    warn_of(&warnings);
     let pid = options.pid.as_deref().map(PidFile::write).transpose()?;
-
-    let context = Context {
-        metrics: Metrics::new(),
-        clock: Clock::system(),
-        stop: CancellationToken::new(),
-        ready: admin::Readiness::default(),
-        config,
-    };
     let signals = Signals::open().map_err(ServiceError::Signal)?;
-    let (stop, abort) = (context.stop.clone(), CancellationToken::new());
-    tokio::spawn(signals.watch(stop.clone(), abort.clone(), log));
-    let pages = match context.config.admin {
-        None => None,
-        Some(settings) => {
-            let (metrics, ready) = (context.metrics.clone(), context.ready.clone());
-            Some(tokio::spawn(
-                Admin::open(settings, metrics, ready)?.run(stop.clone()),
-            ))
-        }
+    let (stop, abort) = (CancellationToken::new(), CancellationToken::new());
+    let (reloads, requests) = Reloads::new();
+    tokio::spawn(signals.watch(stop.clone(), abort.clone(), log, reloads.clone()));
+    let metrics = ReloadMetrics::default();
+    metrics.succeeded(&Clock::system());
+    let mut life = Life {
+        role,
+        options,
+        file,
+        stop,
+        reloads,
+        requests,
+        metrics,
     };
-
-    let running = part(context);
-    let result = abort.run_until_cancelled(running).await;
-    stop.cancel();
-    if let Some(pages) = pages {
-        drop(pages.await);
-    }
+    let result = abort.run_until_cancelled(life.lead(config, part)).await;
     drop(pid);
     match result {
         Some(Ok(Ending::Clean)) => {
@@ -206,8 +211,14 @@ where
         }
         Some(Err(error)) => {
             error!(error = chain(&error), "{role} cannot go on");
-            Err(ServiceError::Part(Box::new(error)))
+            Err(error)
         }
+    }
+}
+
+fn warn_of(warnings: &[Problem]) {
+    for warning in warnings {
+        warn!("{warning}");
     }
 }
 
@@ -234,53 +245,6 @@ impl fmt::Display for Role {
             Self::Receiver => "receiver",
         })
     }
-}
-
-/// The signals that a program knows.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    fn open() -> io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    /// Stops at the first request to end, aborts at the second one or when stopping takes too long.
-    async fn watch(mut self, stop: CancellationToken, abort: CancellationToken, log: LogHandle) {
-        loop {
-            let request = tokio::select! {
-                _ = self.hangup.recv() => {
-                    match log.reopen() {
-                        Ok(()) => info!("log file opened again"),
-                        Err(error) => error!(error = chain(&error), "cannot reopen the log file"),
-                    }
-                    continue;
-                }
-                _ = self.interrupt.recv() => "interrupt",
-                _ = self.terminate.recv() => "terminate",
-                () = overdue(&stop) => "overdue",
-            };
-            if stop.is_cancelled() {
-                abort.cancel();
-                return;
-            }
-            info!(signal = request, "stopping");
-            stop.cancel();
-        }
-    }
-}
-
-/// Returns when stopping has taken too long; never before it has begun.
-async fn overdue(stop: &CancellationToken) {
-    stop.cancelled().await;
-    tokio::time::sleep(STOP_TIMEOUT).await;
 }
 
 /// A file with our process id, removed at the end.

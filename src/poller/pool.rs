@@ -1,0 +1,577 @@
+//! The targets of a site as discovery and configuration change.
+//!
+//! In: the scrape configurations, now and after each reload, and what their discovery finds. Out:
+//! one worker per target, one task per lane. A target that stays keeps its worker, its phase and
+//! what is known of it. One that is gone gets its last record when Prometheus would write its
+//! stale markers: after two more intervals, with the time when its next scrape would have been, and
+//! only if it did not come back. A poller that stops says nothing of its targets: they will be
+//! back.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Duration, Instant, sleep_until};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::{error, info, warn};
+
+use super::lane::{Lane, Live, Outside};
+use super::roster::{Changes, JobId, Roster, Wanted};
+use super::{Site, frames};
+use crate::bus::LaneId;
+use crate::discover::{self, Discovery, Groups};
+use crate::model::{Labels, Outcome};
+use crate::scrape::{self, Config, Means, Order, Target, Tools, Worker};
+use crate::service::{self, ScrapeReload};
+use crate::spool::Entry;
+use crate::telemetry::chain;
+use crate::wire::{Record, Scrape};
+
+/// Records on their way from the workers to a lane. The lane only puts them aside and encodes
+/// now and then; when it is full the workers wait, and nothing is lost.
+const RECORDS_QUEUE: usize = 256;
+
+/// Jobs whose targets may have changed, on their way to the pool, which looks at all that it has
+/// then. A job that is ahead of it waits.
+const UPDATES_QUEUE: usize = 64;
+
+/// Why a scrape configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// Its HTTP client cannot be built.
+    #[error("cannot set up the HTTP client of job `{job}`")]
+    Client {
+        /// The job.
+        job: String,
+        /// The cause.
+        source: crate::tls::TlsError,
+    },
+    /// Its discovery cannot be built.
+    #[error("cannot set up the discovery of job `{job}`")]
+    Discovery {
+        /// The job.
+        job: String,
+        /// The cause.
+        source: discover::DiscoverError,
+    },
+}
+
+/// All that is scraped.
+pub(super) struct Pool {
+    site: Arc<Site>,
+    jobs: Vec<Job>,
+    last_id: JobId,
+    roster: Roster,
+    workers: HashMap<Arc<Labels>, WorkerHandle>,
+    lanes: BTreeMap<u32, LaneHandle>,
+    farewells: Vec<Farewell>,
+    /// Workers and lanes.
+    tasks: JoinSet<()>,
+    /// Where lanes put closed frames.
+    closed: mpsc::Sender<Entry>,
+    updates_tx: mpsc::Sender<JobId>,
+    updates_rx: mpsc::Receiver<JobId>,
+    /// Whether every job has told its targets once; before, none is scraped, so that the lanes are
+    /// as many as it takes.
+    has_begun: bool,
+}
+
+/// One scrape configuration.
+struct Job {
+    id: JobId,
+    config: Arc<Config>,
+    means: Arc<Means>,
+    discovery: Arc<Running>,
+    /// Ends what wakes the pool for this job.
+    _waker: DropGuard,
+    /// Targets that another job scrapes.
+    shadowed: usize,
+    is_over_limit: bool,
+}
+
+/// What becomes of a scrape configuration.
+struct Plan {
+    config: Arc<Config>,
+    /// The job that had its targets so far.
+    before: Option<JobId>,
+    /// Whether that job just goes on.
+    is_same: bool,
+    /// That job's discovery, if it would find the same.
+    discovery: Option<Arc<Running>>,
+}
+
+/// A discovery that runs as long as a job has it.
+struct Running {
+    settings: Vec<discover::Settings>,
+    groups: watch::Receiver<Option<Groups>>,
+    _stop: DropGuard,
+}
+
+struct WorkerHandle {
+    orders: watch::Sender<Order>,
+    _stop: DropGuard,
+}
+
+struct LaneHandle {
+    records: mpsc::Sender<Record>,
+    live: Live,
+}
+
+/// A target that is gone, whose end is not told yet.
+struct Farewell {
+    target: Arc<Labels>,
+    lane: u32,
+    /// When its next scrape would have been.
+    time_ms: i64,
+    due: Instant,
+}
+
+impl Pool {
+    /// Sets up the jobs; nothing runs yet.
+    pub(super) fn new(
+        site: Arc<Site>,
+        settings: &scrape::Settings,
+        closed: mpsc::Sender<Entry>,
+    ) -> Result<Self, JobError> {
+        // Jobs write, the pool reads.
+        let (updates_tx, updates_rx) = mpsc::channel(UPDATES_QUEUE);
+        let mut pool = Self {
+            site,
+            jobs: Vec::new(),
+            last_id: 0,
+            roster: Roster::new(),
+            workers: HashMap::new(),
+            lanes: BTreeMap::new(),
+            farewells: Vec::new(),
+            tasks: JoinSet::new(),
+            closed,
+            updates_tx,
+            updates_rx,
+            has_begun: false,
+        };
+        pool.take_settings(settings)?;
+        // A site without any target still tells that it lives.
+        pool.lane(0);
+        Ok(pool)
+    }
+
+    /// Scrapes until `stop`; then waits for the lanes to close their last frames.
+    pub(super) async fn run(
+        mut self,
+        mut reloads: mpsc::Receiver<ScrapeReload>,
+        stop: CancellationToken,
+    ) {
+        self.begin_if_all_known().await;
+        loop {
+            let due = self.farewells.iter().map(|farewell| farewell.due).min();
+            let farewell = async {
+                match due {
+                    Some(due) => sleep_until(due).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(reload) = reloads.recv() => {
+                    let outcome = self.reload(&reload.settings).await;
+                    reload.answer(outcome);
+                }
+                Some(job) = self.updates_rx.recv() => self.update(job).await,
+                () = farewell => self.say_farewell().await,
+                Some(_ended) = self.tasks.join_next(), if !self.tasks.is_empty() => {}
+            }
+        }
+        self.jobs.clear();
+        self.workers.clear();
+        self.lanes.clear();
+        while self.tasks.join_next().await.is_some() {}
+    }
+
+    /// Takes new scrape configurations as a whole, or none of them.
+    async fn reload(&mut self, settings: &scrape::Settings) -> service::Outcome {
+        match self.take_settings(settings) {
+            Ok(replaced) => {
+                info!(jobs = self.jobs.len(), "scrape configurations reloaded");
+                for (job, removed) in replaced {
+                    if removed {
+                        self.apply(job, Vec::new()).await;
+                    } else {
+                        self.update(job).await;
+                    }
+                }
+                self.begin_if_all_known().await;
+                Ok(())
+            }
+            Err(error) => {
+                error!(
+                    error = chain(&error),
+                    "cannot use the new scrape configurations; the old ones go on"
+                );
+                Err(chain(&error))
+            }
+        }
+    }
+
+    /// Replaces the jobs; returns those that are new, and those that are gone.
+    ///
+    /// A job whose configuration is the same stays; one of the same name takes over the targets,
+    /// and the discovery if that is the same.
+    fn take_settings(
+        &mut self,
+        settings: &scrape::Settings,
+    ) -> Result<Vec<(JobId, bool)>, JobError> {
+        let mut kept = vec![false; self.jobs.len()];
+        let mut find = |is_it: &dyn Fn(&Job) -> bool| {
+            let mut jobs = self.jobs.iter().zip(&mut kept);
+            let (job, kept) = jobs.find(|(job, kept)| !**kept && is_it(job))?;
+            *kept = true;
+            Some(job)
+        };
+        let mut plans: Vec<Plan> = Vec::with_capacity(settings.configs.len());
+        for config in &settings.configs {
+            let same = find(&|job| *job.config == **config);
+            plans.push(Plan {
+                config: Arc::clone(config),
+                before: same.map(|job| job.id),
+                is_same: same.is_some(),
+                discovery: None,
+            });
+        }
+        for plan in plans.iter_mut().filter(|plan| !plan.is_same) {
+            let name = &plan.config.job_name;
+            if let Some(job) = find(&|job| job.config.job_name == *name) {
+                plan.before = Some(job.id);
+                let is_same = job.discovery.settings == plan.config.discovery;
+                plan.discovery = is_same.then(|| Arc::clone(&job.discovery));
+            }
+        }
+        let mut new = Vec::with_capacity(plans.len());
+        for plan in plans {
+            let job = if plan.is_same {
+                None
+            } else {
+                self.last_id += 1;
+                Some(self.job(plan.config, self.last_id, plan.discovery)?)
+            };
+            new.push((job, plan.before));
+        }
+        // From here on nothing fails.
+        let mut old: HashMap<JobId, Job> = self.jobs.drain(..).map(|job| (job.id, job)).collect();
+        let mut replaced = Vec::new();
+        for (job, before) in new {
+            let before = before.and_then(|id| old.remove(&id));
+            match (job, before) {
+                (Some(job), before) => {
+                    if let Some(before) = before {
+                        self.roster.hand_over(before.id, job.id);
+                    }
+                    replaced.push((job.id, false));
+                    self.jobs.push(job);
+                }
+                (None, Some(same)) => self.jobs.push(same),
+                (None, None) => {}
+            }
+        }
+        replaced.extend(old.into_keys().map(|id| (id, true)));
+        Ok(replaced)
+    }
+
+    /// Sets up a job; its discovery begins.
+    fn job(
+        &self,
+        config: Arc<Config>,
+        id: JobId,
+        discovery: Option<Arc<Running>>,
+    ) -> Result<Job, JobError> {
+        let means = Means::new(&config).map_err(|source| JobError::Client {
+            job: config.job_name.clone(),
+            source,
+        })?;
+        let discovery = match discovery {
+            Some(discovery) => discovery,
+            None => self.discover(&config)?,
+        };
+        let waker = CancellationToken::new();
+        let (until, updates) = (waker.clone(), self.updates_tx.clone());
+        let mut groups = discovery.groups.clone();
+        groups.mark_changed();
+        tokio::spawn(async move {
+            let waking = async {
+                while groups.changed().await.is_ok() {
+                    if groups.borrow_and_update().is_some() && updates.send(id).await.is_err() {
+                        return;
+                    }
+                }
+            };
+            until.run_until_cancelled(waking).await;
+        });
+        Ok(Job {
+            id,
+            config,
+            means: Arc::new(means),
+            discovery,
+            _waker: waker.drop_guard(),
+            shadowed: 0,
+            is_over_limit: false,
+        })
+    }
+
+    fn discover(&self, config: &Config) -> Result<Arc<Running>, JobError> {
+        let metrics = self.site.discover_metrics.clone();
+        let settings = config.discovery.clone();
+        let discovery = Discovery::new(&config.job_name, &settings, metrics);
+        let discovery = discovery.map_err(|source| JobError::Discovery {
+            job: config.job_name.clone(),
+            source,
+        })?;
+        // The discovery writes all that it knows, the pool reads the latest.
+        let (groups_tx, groups) = watch::channel(None);
+        let stop = CancellationToken::new();
+        tokio::spawn(discovery.run(groups_tx, stop.clone()));
+        Ok(Arc::new(Running {
+            settings,
+            groups,
+            _stop: stop.drop_guard(),
+        }))
+    }
+
+    /// Begins to scrape when every job has told its targets.
+    async fn begin_if_all_known(&mut self) {
+        let is_known = |job: &Job| job.discovery.groups.borrow().is_some();
+        if self.has_begun || !self.jobs.iter().all(is_known) {
+            return;
+        }
+        self.has_begun = true;
+        let wanted: Vec<(JobId, Vec<Wanted>)> = (0..self.jobs.len())
+            .filter_map(|at| self.wanted(at))
+            .collect();
+        self.roster
+            .expect(wanted.iter().map(|(_, wanted)| wanted.len()).sum());
+        for (job, wanted) in wanted {
+            self.apply(job, wanted).await;
+        }
+        info!(
+            targets = self.roster.len(),
+            lanes = self.lanes.len(),
+            "scraping"
+        );
+    }
+
+    /// Looks at the targets that a job's discovery has found.
+    async fn update(&mut self, job: JobId) {
+        if !self.has_begun {
+            self.begin_if_all_known().await;
+            return;
+        }
+        let at = self.jobs.iter().position(|known| known.id == job);
+        // It may have been replaced meanwhile, or its discovery has not answered yet.
+        let Some((job, wanted)) = at.and_then(|at| self.wanted(at)) else {
+            return;
+        };
+        if self.apply(job, wanted).await == 0 {
+            return;
+        }
+        // What another job wants as well may be free now.
+        let shadowed = |job: &Job| job.shadowed > 0;
+        let others: Vec<usize> = (0..self.jobs.len())
+            .filter(|at| self.jobs.get(*at).is_some_and(shadowed))
+            .collect();
+        for at in others {
+            if let Some((job, wanted)) = self.wanted(at) {
+                self.apply(job, wanted).await;
+            }
+        }
+    }
+
+    /// Returns a job's targets after relabelling.
+    fn wanted(&mut self, at: usize) -> Option<(JobId, Vec<Wanted>)> {
+        let job = self.jobs.get_mut(at)?;
+        let groups = job.discovery.groups.borrow().clone()?;
+        let targets = scrape::targets(&job.config, &groups);
+        let name = &*job.config.job_name;
+        for invalid in &targets.invalid {
+            warn!(
+                job = name,
+                error = chain(&invalid.error),
+                "a target is not usable"
+            );
+        }
+        if targets.is_over_limit != job.is_over_limit {
+            job.is_over_limit = targets.is_over_limit;
+            if targets.is_over_limit {
+                error!(
+                    job = name,
+                    targets = targets.kept.len(),
+                    "more targets than `target_limit`; all scrapes fail"
+                );
+            } else {
+                info!(job = name, "no more targets than `target_limit` again");
+            }
+        }
+        self.site.metrics.discovered(
+            name,
+            targets.kept.len(),
+            targets.dropped_count,
+            targets.invalid.len(),
+        );
+        let is_over_limit = targets.is_over_limit;
+        let wanted = targets.kept.into_iter().map(|target| Wanted {
+            target: Arc::new(target),
+            is_over_limit,
+        });
+        Some((job.id, wanted.collect()))
+    }
+
+    /// Starts, changes and ends workers; returns how many ended.
+    async fn apply(&mut self, id: JobId, wanted: Vec<Wanted>) -> usize {
+        let Changes {
+            started,
+            changed,
+            removed,
+            shadowed,
+        } = self.roster.update(id, wanted);
+        if let Some(job) = self.jobs.iter_mut().find(|job| job.id == id) {
+            if shadowed > 0 && job.shadowed == 0 {
+                warn!(
+                    job = job.config.job_name,
+                    targets = shadowed,
+                    "targets have the same labels as others, which are scraped instead"
+                );
+            }
+            job.shadowed = shadowed;
+        }
+        if self.has_begun && started.len() + removed.len() > 0 {
+            info!(
+                started = started.len(),
+                removed = removed.len(),
+                targets = self.roster.len(),
+                "targets changed"
+            );
+        }
+        let ended = removed.len();
+        for (lane, target) in removed {
+            self.end(lane, &target);
+        }
+        let means = self.jobs.iter().find(|job| job.id == id);
+        let Some(means) = means.map(|job| Arc::clone(&job.means)) else {
+            return ended;
+        };
+        let order = |wanted: Wanted| Order {
+            target: wanted.target,
+            means: Arc::clone(&means),
+            is_over_limit: wanted.is_over_limit,
+        };
+        for wanted in changed {
+            if let Some(worker) = self.workers.get(&wanted.target.labels) {
+                worker.orders.send_replace(order(wanted));
+            }
+        }
+        for (lane, wanted) in started {
+            self.start(lane, order(wanted));
+            // So many at once would keep everything else waiting.
+            tokio::task::consume_budget().await;
+        }
+        ended
+    }
+
+    fn start(&mut self, lane: u32, order: Order) {
+        let labels = Arc::clone(&order.target.labels);
+        self.site.metrics.target_started(labels.job());
+        let handle = self.lane(lane);
+        handle.live.insert(labels.stable_hash());
+        let records = handle.records.clone();
+        // The pool writes, the worker reads the latest.
+        let (orders, orders_rx) = watch::channel(order);
+        let tools = Tools {
+            clock: self.site.clock.clone(),
+            metrics: self.site.scrape_metrics.clone(),
+            shapes: self.site.shapes.clone(),
+        };
+        let stop = CancellationToken::new();
+        let worker = Worker::new(orders_rx, tools);
+        self.tasks.spawn(worker.run(records, stop.clone()));
+        let handle = WorkerHandle {
+            orders,
+            _stop: stop.drop_guard(),
+        };
+        self.workers.insert(labels, handle);
+    }
+
+    /// Ends a worker at once; that the target is gone is told later.
+    fn end(&mut self, lane: u32, target: &Target) {
+        drop(self.workers.remove(&target.labels));
+        self.site.metrics.target_ended(target.labels.job());
+        let now_ms = self.site.clock.now_ms();
+        let (hash, interval) = (target.labels.stable_hash(), target.interval);
+        let time_ms = scrape::next_scrape_ms(now_ms, hash, interval);
+        let wait = u64::try_from(time_ms.saturating_sub(now_ms)).unwrap_or(0);
+        // As in Prometheus: by then it would have been scraped if it had come back.
+        let patience = interval + interval / 10;
+        self.farewells.push(Farewell {
+            target: Arc::clone(&target.labels),
+            lane,
+            time_ms,
+            due: Instant::now() + Duration::from_millis(wait) + patience,
+        });
+    }
+
+    async fn say_farewell(&mut self) {
+        let now = Instant::now();
+        let (due, later) = std::mem::take(&mut self.farewells)
+            .into_iter()
+            .partition(|farewell| farewell.due <= now);
+        self.farewells = later;
+        for farewell in due {
+            // It came back.
+            if self.roster.has(&farewell.target) {
+                continue;
+            }
+            let Some(lane) = self.lanes.get(&farewell.lane) else {
+                continue;
+            };
+            lane.live.remove(farewell.target.stable_hash());
+            let gone = Record::Scrape(Scrape {
+                target: farewell.target,
+                time_ms: farewell.time_ms,
+                outcome: Outcome::Gone,
+            });
+            if lane.records.send(gone).await.is_err() {
+                error!(lane = farewell.lane, "the lane has ended");
+            }
+        }
+    }
+
+    /// Returns a lane; a new one begins.
+    fn lane(&mut self, number: u32) -> &LaneHandle {
+        self.lanes.entry(number).or_insert_with(|| {
+            // Workers write, the lane reads; the length bounds how far they can get ahead of it.
+            let (records, records_rx) = mpsc::channel(RECORDS_QUEUE);
+            let live = Live::default();
+            let outside = Outside {
+                closed: self.closed.clone(),
+                signals: Arc::clone(self.site.backlog.signals()),
+                bus: self.site.bus.clone(),
+                clock: self.site.clock.clone(),
+            };
+            let lane = Lane::new(settings_of(&self.site, number), live.clone(), outside);
+            self.tasks.spawn(lane.run(records_rx));
+            LaneHandle { records, live }
+        })
+    }
+}
+
+fn settings_of(site: &Site, lane: u32) -> frames::Settings {
+    let id = LaneId {
+        publisher: Arc::clone(&site.publisher),
+        lane,
+    };
+    let [stagger, ..] = crc32fast::hash(id.to_string().as_bytes()).to_le_bytes();
+    frames::Settings {
+        lane,
+        epoch: site.epoch,
+        stagger,
+        is_chained: site.is_chained,
+        shapes: site.shapes.clone(),
+    }
+}

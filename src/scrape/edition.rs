@@ -1,0 +1,395 @@
+//! What is published of a target whose series are not published as they are exposed.
+//!
+//! The target's own lines have a page, with which bodies are compared; what is published has
+//! another. Between the two stands, for each series, its place or that a rule drops it. So rules
+//! are asked once for each new series, and a scrape only moves values from place to place.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::series::{Fate, RefusedSeries, SeriesRules};
+use crate::exposition::{Entry, Parser, Sample, SyntaxError};
+use crate::model::Format;
+use crate::model::labels::{BODY_SIZE, SAMPLES_SCRAPED};
+use crate::wire::{Column, Misfit, Page, Shape, Value};
+
+/// Series that the text of scrapes had and whose fate is remembered; more are forgotten all at
+/// once, since a target whose series change all the time never asks for them again.
+const FATES_MAX: usize = 1 << 16;
+
+/// How a target's exposition is published where it is not as it is.
+#[derive(Debug)]
+pub(super) struct Edition {
+    /// What is published.
+    shape: Arc<Shape>,
+    /// For each series of the target's own page where it stands in that of the shape.
+    places: Box<[Place]>,
+    /// For each series a hash of the labels that it gets.
+    hashes: Box<[u64]>,
+}
+
+/// What is known of a scrape besides its series.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Report {
+    /// Samples before any rule.
+    pub(super) samples: usize,
+    /// The body's size, where it is wanted.
+    pub(super) body_size: Option<usize>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Here.
+    At(u32),
+    /// A rule drops the series.
+    Dropped,
+    /// The series was never there when the shape was made.
+    Unknown,
+}
+
+/// Why there is no edition.
+#[derive(Debug)]
+pub(super) enum EditionError {
+    /// The scrape fails.
+    Refused(RefusedSeries),
+    /// No shape holds it.
+    Misfit(Misfit),
+}
+
+impl From<Misfit> for EditionError {
+    fn from(misfit: Misfit) -> Self {
+        Self::Misfit(misfit)
+    }
+}
+
+impl From<RefusedSeries> for EditionError {
+    fn from(refused: RefusedSeries) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+impl Edition {
+    /// Makes the edition of a body whose lines are all in `page`; `before` is that of the page
+    /// before it.
+    pub(super) fn build(
+        rules: &SeriesRules,
+        target: &Arc<crate::model::Labels>,
+        page: &Page,
+        before: Option<(&Page, &Self)>,
+        body: &[u8],
+        report: Report,
+    ) -> Result<(Shape, Fates), EditionError> {
+        let fates = Fates::decide(rules, page, before)?;
+        let mut written = HashSet::new();
+        let text = rewrite(body, page.format(), rules, report, |sample| {
+            let at = page.position(sample.text)?;
+            let key = fates.keys.get(at)?.as_deref()?;
+            written.insert(key).then_some(Cow::Borrowed(key))
+        });
+        let text = text.map_err(|_refused| Misfit::Unreadable)?;
+        let shape = match before {
+            Some((_, before)) if before.shape.page().format() == page.format() => {
+                before.shape.extend(&text)?
+            }
+            _ => Shape::build(Arc::clone(target), &text, page.format())?,
+        };
+        Ok((shape, fates))
+    }
+
+    /// Asks the rules about the series of a page that the one before it lacks.
+    pub(super) fn check(
+        rules: &SeriesRules,
+        page: &Page,
+        before: Option<&Page>,
+    ) -> Result<(), EditionError> {
+        let is_known = |key: &str| before.is_some_and(|before| before.position(key).is_some());
+        for key in page.keys().filter(|key| !is_known(key)) {
+            decide(rules, page.format(), key)?;
+        }
+        Ok(())
+    }
+
+    /// Finds the places of a page's series in the shape that was built for it.
+    pub(super) fn new(shape: Arc<Shape>, fates: Fates) -> Self {
+        let page = shape.page();
+        let places = fates.keys.iter().map(|key| match key {
+            None => Place::Dropped,
+            Some(key) => page.position(key).map_or(Place::Unknown, |at| {
+                u32::try_from(at).map_or(Place::Unknown, Place::At)
+            }),
+        });
+        Self {
+            places: places.collect(),
+            hashes: fates.hashes.into(),
+            shape,
+        }
+    }
+
+    pub(super) fn shape(&self) -> &Arc<Shape> {
+        &self.shape
+    }
+
+    /// Brings the values of the target's own series to their places; `None` where the shape lacks
+    /// one of them.
+    pub(super) fn apply(&self, own: &Column, report: Report) -> Option<Column> {
+        let page = self.shape.page();
+        let mut column = Column::default();
+        column.clear(page.len(), page.has_times());
+        let mut moved = Vec::new();
+        for ((at, value), place) in own.iter().enumerate().zip(&self.places) {
+            if value.is_absent() {
+                continue;
+            }
+            let place = match place {
+                Place::At(place) => *place as usize,
+                Place::Dropped => continue,
+                Place::Unknown => return None,
+            };
+            // Of two series that have become one the first counts, as in Prometheus.
+            if !column.get(place).is_absent() {
+                continue;
+            }
+            column.set(place, value);
+            if let Some(time_ms) = own.time(at).filter(|_| page.has_time(place)) {
+                column.set_time(place, time_ms);
+            }
+            moved.push((at, place));
+        }
+        let mut moved = moved.into_iter().peekable();
+        let mut exemplars = Vec::new();
+        for exemplar in own.exemplars() {
+            let at = exemplar.series as usize;
+            while moved.next_if(|(own, _)| *own < at).is_some() {}
+            if let Some((_, place)) = moved.next_if(|(own, _)| *own == at) {
+                exemplars.push((place, exemplar.text.clone()));
+            }
+        }
+        exemplars.sort_unstable_by_key(|(place, _)| *place);
+        for (place, text) in exemplars {
+            column.add_exemplar(place, text);
+        }
+        for (name, number) in report.series() {
+            #[expect(clippy::cast_precision_loss, reason = "far below what a double holds")]
+            let value = Value::new(number as f64);
+            column.set(page.position(name)?, value);
+        }
+        Some(column)
+    }
+
+    /// Returns what is published of a series of the target's own page.
+    fn key_of(&self, at: usize) -> Option<Reused> {
+        match self.places.get(at)? {
+            Place::At(place) => Some(Reused::Key(
+                self.shape.page().key_at(*place as usize)?.into(),
+                *self.hashes.get(at)?,
+            )),
+            Place::Dropped => Some(Reused::Dropped),
+            Place::Unknown => None,
+        }
+    }
+}
+
+enum Reused {
+    Key(Box<str>, u64),
+    Dropped,
+}
+
+impl Report {
+    /// Returns the series by which the poller tells it.
+    fn series(self) -> impl Iterator<Item = (&'static str, usize)> {
+        let size = self.body_size.map(|size| (BODY_SIZE, size));
+        std::iter::once((SAMPLES_SCRAPED, self.samples)).chain(size)
+    }
+
+    /// Returns how many series it takes.
+    pub(super) fn len(self) -> usize {
+        self.series().count()
+    }
+}
+
+/// By which text each series of a page is published; `None`: not at all.
+pub(super) struct Fates {
+    keys: Vec<Option<Box<str>>>,
+    hashes: Vec<u64>,
+}
+
+impl Fates {
+    fn decide(
+        rules: &SeriesRules,
+        page: &Page,
+        before: Option<(&Page, &Edition)>,
+    ) -> Result<Self, EditionError> {
+        let mut fates = Self {
+            keys: Vec::with_capacity(page.len()),
+            hashes: Vec::with_capacity(page.len()),
+        };
+        // Two series that get the same labels are published by one text.
+        let mut by_labels: HashMap<u64, usize> = HashMap::new();
+        for key in page.keys() {
+            let known = before.and_then(|(page, edition)| edition.key_of(page.position(key)?));
+            let (key, hash) = match known {
+                Some(Reused::Key(key, hash)) => (Some(key), hash),
+                Some(Reused::Dropped) => (None, 0),
+                None => match decide(rules, page.format(), key)? {
+                    Fate::Kept(labels) => (Some(key.into()), labels.stable_hash()),
+                    Fate::Rewritten(key, labels) => (Some(key.into()), labels.stable_hash()),
+                    Fate::Dropped => (None, 0),
+                },
+            };
+            let key = key.map(|key| {
+                let at = *by_labels.entry(hash).or_insert(fates.keys.len());
+                fates.keys.get(at).cloned().flatten().unwrap_or(key)
+            });
+            fates.keys.push(key);
+            fates.hashes.push(hash);
+        }
+        Ok(fates)
+    }
+}
+
+fn decide(rules: &SeriesRules, format: Format, key: &str) -> Result<Fate, EditionError> {
+    let end = match format {
+        Format::Text => " 0\n",
+        Format::OpenMetrics => " 0\n# EOF\n",
+    };
+    let line = format!("{key}{end}");
+    let mut parser = Parser::new(line.as_bytes(), format);
+    match parser.next() {
+        Some(Ok(Entry::Sample(sample))) => Ok(rules.decide(sample.name, sample.labels)?),
+        _ => Err(Misfit::Unreadable.into()),
+    }
+}
+
+/// Rewrites bodies that no shape holds, and remembers what becomes of their series.
+#[derive(Debug, Default)]
+pub(super) struct TextEdition {
+    /// Published text and labels' hash, by the target's own text.
+    fates: HashMap<Box<str>, Option<(Box<str>, u64)>>,
+}
+
+/// A body as it is published.
+#[derive(Debug)]
+pub(super) struct Rewritten {
+    pub(super) text: Vec<u8>,
+    /// Samples in it, without those of the report.
+    pub(super) samples: usize,
+}
+
+/// Why a body is not published.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RewriteError {
+    #[error(transparent)]
+    Syntax(#[from] SyntaxError),
+    #[error(transparent)]
+    Series(#[from] RefusedSeries),
+}
+
+impl TextEdition {
+    /// Rewrites a body; samples later than `time_max_ms` are left out.
+    pub(super) fn rewrite(
+        &mut self,
+        body: &[u8],
+        format: Format,
+        rules: &SeriesRules,
+        report: Report,
+        time_max_ms: i64,
+    ) -> Result<Rewritten, RewriteError> {
+        if self.fates.len() > FATES_MAX {
+            self.fates.clear();
+        }
+        let fates = &mut self.fates;
+        let mut refused = None;
+        // By the labels' hash the text that stands for them in this body.
+        let mut texts: HashMap<u64, Box<str>> = HashMap::new();
+        let mut samples = 0;
+        let text = rewrite(body, format, rules, report, |sample| {
+            if refused.is_some() || is_late(sample, rules, time_max_ms) {
+                return None;
+            }
+            if !fates.contains_key(sample.text) {
+                let fate = match rules.decide(sample.name, sample.labels) {
+                    Ok(Fate::Kept(labels)) => Some((sample.text.into(), labels.stable_hash())),
+                    Ok(Fate::Rewritten(key, labels)) => Some((key.into(), labels.stable_hash())),
+                    Ok(Fate::Dropped) => None,
+                    Err(error) => {
+                        refused = Some(error);
+                        return None;
+                    }
+                };
+                fates.insert(sample.text.into(), fate);
+            }
+            let (key, hash) = fates.get(sample.text)?.as_ref()?;
+            let text = texts.entry(*hash).or_insert_with(|| key.clone());
+            samples += 1;
+            Some(Cow::Owned(text.to_string()))
+        })?;
+        match refused {
+            Some(refused) => Err(refused.into()),
+            None => Ok(Rewritten { text, samples }),
+        }
+    }
+}
+
+/// Tells whether a sample's own time is so late that Prometheus would not take it.
+fn is_late(sample: &Sample<'_, '_>, rules: &SeriesRules, time_max_ms: i64) -> bool {
+    rules.config().honor_timestamps && sample.timestamp_ms.is_some_and(|time| time > time_max_ms)
+}
+
+/// Writes a body anew, with other texts for its series; `None` leaves a sample out.
+fn rewrite<'k>(
+    body: &[u8],
+    format: Format,
+    rules: &SeriesRules,
+    report: Report,
+    mut key_of: impl FnMut(&Sample<'_, '_>) -> Option<Cow<'k, str>>,
+) -> Result<Vec<u8>, SyntaxError> {
+    let mut out = Vec::with_capacity(body.len() + 128);
+    for (name, number) in report.series() {
+        out.extend_from_slice(format!("{name} {number}\n").as_bytes());
+    }
+    let mut parser = Parser::new(body, format);
+    let mut copied = 0;
+    while let Some(entry) = parser.next() {
+        let Entry::Sample(sample) = entry? else {
+            continue;
+        };
+        let start = sample.text.as_ptr().addr() - body.as_ptr().addr();
+        let rest = start + sample.text.len();
+        // What stands before it since the last sample: comments.
+        out.extend_from_slice(body.get(copied..start).unwrap_or_default());
+        let tail = body.get(rest..).unwrap_or_default();
+        let length = memchr::memchr(b'\n', tail).unwrap_or(tail.len());
+        copied = (rest + length + 1).min(body.len());
+        let Some(key) = key_of(&sample) else {
+            continue;
+        };
+        out.extend_from_slice(key.as_bytes());
+        let tail = tail.get(..length).unwrap_or_default();
+        if sample.timestamp_ms.is_none() || rules.config().honor_timestamps {
+            if !tail.starts_with(b" ") {
+                out.push(b' ');
+            }
+            out.extend_from_slice(tail);
+        } else {
+            put_without_time(tail, &mut out);
+        }
+        out.push(b'\n');
+    }
+    out.extend_from_slice(body.get(copied..).unwrap_or_default());
+    Ok(out)
+}
+
+/// Appends what stands behind a series, without the second word.
+fn put_without_time(tail: &[u8], out: &mut Vec<u8>) {
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let mut words = tail
+        .split(|byte| is_blank(byte))
+        .filter(|word| !word.is_empty());
+    out.push(b' ');
+    out.extend_from_slice(words.next().unwrap_or_default());
+    for word in words.skip(1) {
+        out.push(b' ');
+        out.extend_from_slice(word);
+    }
+}
