@@ -23,6 +23,7 @@ mod inspect;
 mod outage;
 mod process;
 mod replay;
+mod same_targets;
 mod silent;
 mod spool;
 mod stream;
