@@ -183,6 +183,37 @@ fn numbers_and_strings_stand_for_each_other() {
 }
 
 #[test]
+fn a_site_is_silent_after_five_minutes_unless_the_file_says_otherwise() {
+    #[track_caller]
+    fn check(text: &str, expected: Option<u64>, warning: &str) {
+        let (config, warnings) = load(text);
+        assert_eq!(config.site_timeout, expected.map(seconds));
+        assert_eq!(warnings.is_empty(), warning.is_empty(), "{warnings:?}");
+        assert!(warnings.iter().all(|found| found.contains(warning)));
+    }
+    check("debug: true\n", Some(300), "");
+    check("site_timeout: 2m\n", Some(120), "");
+    check("site_timeout: 0s\n", None, "");
+    let warning = ":1:15: `site_timeout` is shorter than two heartbeats";
+    check("site_timeout: 119s\n", Some(119), warning);
+}
+
+#[test]
+fn relabel_rules_of_an_endpoint_are_read() {
+    let (config, warnings) = load(
+        "remote_write:\n- url: http://h/w\n  write_relabel_configs:\n  - regex: go_.*\n    \
+         source_labels: [__name__]\n    action: drop\n- url: http://i/w\n",
+    );
+    assert_eq!(warnings, [""; 0]);
+    let rules: Vec<usize> = config
+        .remote_write
+        .iter()
+        .map(|endpoint| endpoint.write_relabel.as_slice().len())
+        .collect();
+    assert_eq!(rules, [1, 0]);
+}
+
+#[test]
 fn every_form_of_server_url_is_completed() {
     let (config, _) = load(
         "poller_stream: {urls: 'nats://a, tls://b:1 ,c,[::1]:14222'}\n\

@@ -288,6 +288,16 @@ pub(crate) fn valued(instance: &str, time_ms: i64, text: &str) -> Delivery {
     delivery
 }
 
+/// The same of a target with reserved labels.
+pub(crate) fn with_reserved(mut delivery: Delivery, reserved: &[(&str, &str)]) -> Delivery {
+    let mut scrape = Scrape::clone(&delivery.scrape);
+    let own = scrape.target.iter();
+    let labels: Vec<_> = own.chain(reserved.iter().copied()).collect();
+    scrape.target = Arc::new(Labels::new(labels));
+    delivery.scrape = Arc::new(scrape);
+    delivery
+}
+
 /// A scrape that failed.
 pub(crate) fn failed(instance: &str, time_ms: i64) -> Delivery {
     let outcome = Outcome::Failed {
