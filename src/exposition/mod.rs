@@ -8,6 +8,8 @@
 //! It must never panic or be slower than linear, whatever the bytes; it does no I/O, adds no
 //! labels and has no opinion about a sample's age. Bodies are limited by who fetches them.
 
+pub mod protobuf;
+
 mod entry;
 mod error;
 mod families;
