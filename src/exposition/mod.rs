@@ -30,7 +30,7 @@ pub use error::{Keyword, Reason, SyntaxError};
 pub use families::{Families, Family, FamilySample};
 pub use media::{ContentTypeError, MediaType, choose, format_of};
 pub(crate) use number::{NORMAL_NAN, parse_seconds, parse_value};
-pub(crate) use parser::is_exemplar;
 pub use parser::{Parser, Summary, check};
+pub(crate) use parser::{is_exemplar, with_exemplar};
 pub use protocol::{NameEscaping, Protocol, accept_header};
 pub use write::{Names, Timestamps, WriteOptions, Written, write_text};
