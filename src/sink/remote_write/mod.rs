@@ -12,6 +12,8 @@ mod answer;
 mod columns;
 mod deliver;
 mod encode;
+mod exemplars;
+mod histograms;
 mod last;
 /// The messages of the specification, for a second opinion.
 #[cfg(test)]
@@ -106,6 +108,7 @@ impl RemoteWrite {
             publisher_label: settings.publisher_label,
             external_labels: settings.external_labels.clone(),
             write_relabel: settings.write_relabel.clone(),
+            besides: settings.besides,
         };
         Ok(Self {
             settings,
