@@ -8,6 +8,7 @@ use prometheus_streams::config::{self, Config, Role};
 use prometheus_streams::http;
 use prometheus_streams::model::{Labels, Secret};
 use prometheus_streams::sink::pushgateway::OnFailure;
+use prometheus_streams::sink::remote_write::Besides;
 use prometheus_streams::spool;
 use prometheus_streams::telemetry::Level;
 use prometheus_streams::tls::{Pem, Version};
@@ -151,6 +152,15 @@ fn defaults_are_those_of_the_reference() {
         (seconds(5), true)
     );
     assert!(endpoint.external_labels.is_empty());
+    assert_eq!(endpoint.besides, Besides::default());
+    let (config, _) = load(
+        "remote_write: [{url: 'http://a', send_exemplars: true, send_native_histograms: true}]\n",
+    );
+    let both = Besides {
+        exemplars: true,
+        native_histograms: true,
+    };
+    assert_eq!(config.remote_write[0].besides, both);
 }
 
 #[test]

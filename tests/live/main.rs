@@ -24,6 +24,7 @@ mod outage;
 mod process;
 mod reload;
 mod replay;
+mod same_targets;
 mod silent;
 mod spool;
 mod stream;

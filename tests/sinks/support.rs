@@ -239,6 +239,7 @@ pub(crate) fn endpoint_settings(url: Url) -> remote_write::Settings {
         publisher_label: false,
         external_labels: Labels::default(),
         write_relabel: Rules::default(),
+        besides: remote_write::Besides::default(),
         concurrency: 2,
         max_samples_per_send: 2000,
         batch_send_deadline: Duration::from_millis(10),
