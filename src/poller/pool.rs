@@ -53,7 +53,7 @@ pub enum JobError {
         /// The job.
         job: String,
         /// The cause.
-        source: discover::DiscoverError,
+        source: Box<discover::DiscoverError>,
     },
 }
 
@@ -273,7 +273,14 @@ impl Pool {
                 (None, None) => {}
             }
         }
-        replaced.extend(old.into_keys().map(|id| (id, true)));
+        for (id, job) in old {
+            let name = &job.config.job_name;
+            if !self.jobs.iter().any(|job| job.config.job_name == *name) {
+                self.site.discover_metrics.forget(name);
+                self.site.metrics.forget(name);
+            }
+            replaced.push((id, true));
+        }
         Ok(replaced)
     }
 
@@ -323,7 +330,7 @@ impl Pool {
         let discovery = Discovery::new(&config.job_name, &settings, metrics);
         let discovery = discovery.map_err(|source| JobError::Discovery {
             job: config.job_name.clone(),
-            source,
+            source: Box::new(source),
         })?;
         // The discovery writes all that it knows, the pool reads the latest.
         let (groups_tx, groups) = watch::channel(None);

@@ -285,7 +285,33 @@ pub(super) enum RewriteError {
     Series(#[from] RefusedSeries),
 }
 
+/// What is remembered of a series' fate.
+fn known(fate: Fate, text: &str) -> Option<(Box<str>, u64)> {
+    match fate {
+        Fate::Kept(labels) => Some((text.into(), labels.stable_hash())),
+        Fate::Rewritten(key, labels) => Some((key.into(), labels.stable_hash())),
+        Fate::Dropped => None,
+    }
+}
+
 impl TextEdition {
+    /// Returns by which text a series is published that stands beside the body; `None`: it is not.
+    pub(super) fn publish(
+        &mut self,
+        series: &str,
+        rules: &SeriesRules,
+    ) -> Result<Option<Box<str>>, EditionError> {
+        if self.fates.len() > FATES_MAX {
+            self.fates.clear();
+        }
+        if !self.fates.contains_key(series) {
+            let fate = decide(rules, Format::Text, series)?;
+            self.fates.insert(series.into(), known(fate, series));
+        }
+        let fate = self.fates.get(series).and_then(Option::as_ref);
+        Ok(fate.map(|(key, _)| key.clone()))
+    }
+
     /// Rewrites a body; samples later than `time_max_ms` are left out.
     pub(super) fn rewrite(
         &mut self,
@@ -308,16 +334,13 @@ impl TextEdition {
                 return None;
             }
             if !fates.contains_key(sample.text) {
-                let fate = match rules.decide(sample.name, sample.labels) {
-                    Ok(Fate::Kept(labels)) => Some((sample.text.into(), labels.stable_hash())),
-                    Ok(Fate::Rewritten(key, labels)) => Some((key.into(), labels.stable_hash())),
-                    Ok(Fate::Dropped) => None,
+                match rules.decide(sample.name, sample.labels) {
+                    Ok(fate) => drop(fates.insert(sample.text.into(), known(fate, sample.text))),
                     Err(error) => {
                         refused = Some(error);
                         return None;
                     }
-                };
-                fates.insert(sample.text.into(), fate);
+                }
             }
             let (key, hash) = fates.get(sample.text)?.as_ref()?;
             let text = texts.entry(*hash).or_insert_with(|| key.clone());
