@@ -7,7 +7,7 @@
 //! only if it did not come back. A poller that stops says nothing of its targets: they will be
 //! back.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
@@ -457,9 +457,20 @@ impl Pool {
             );
         }
         let ended = removed.len();
+        let read_anew: HashSet<Labels> = if removed.is_empty() {
+            HashSet::new()
+        } else {
+            let started = started.iter().map(|(_, wanted)| &wanted.target);
+            started.map(|target| target.labels.plain()).collect()
+        };
         for (lane, target) in removed {
             self.end(lane, &target);
+            if read_anew.contains(&target.labels.plain()) {
+                // To receivers it is another one from now on, whose series begin anew.
+                self.end_at_once(&target.labels);
+            }
         }
+        self.say_farewell().await;
         let means = self.jobs.iter().find(|job| job.id == id);
         let Some(means) = means.map(|job| Arc::clone(&job.means)) else {
             return ended;
@@ -521,6 +532,14 @@ impl Pool {
             time_ms,
             due: Instant::now() + Duration::from_millis(wait) + patience,
         });
+    }
+
+    fn end_at_once(&mut self, target: &Arc<Labels>) {
+        let now_ms = self.site.clock.now_ms();
+        let mut farewells = self.farewells.iter_mut();
+        if let Some(farewell) = farewells.find(|farewell| farewell.target == *target) {
+            (farewell.time_ms, farewell.due) = (now_ms, Instant::now());
+        }
     }
 
     async fn say_farewell(&mut self) {
