@@ -429,7 +429,7 @@ fn reserved_labels_tell_how_to_read_series() {
             metric_relabel: rules,
             ..base.clone()
         },
-        "__honor_labels__=true",
+        "__honor_labels__=true __metric_relabel__=true",
     );
     check(
         Config {
