@@ -29,6 +29,10 @@ pub(crate) struct Options {
     /// Print what each rule does to one target; its instance, or its address before relabelling
     #[arg(long, value_name = "JOB/INSTANCE")]
     relabel: Option<String>,
+    /// Scrape one target once and print what would be published; its instance, or its address
+    /// before relabelling
+    #[arg(long, value_name = "JOB/INSTANCE")]
+    scrape: Option<String>,
     /// The file
     file: PathBuf,
 }
@@ -55,7 +59,7 @@ pub(crate) fn run(program: &service::Options, options: &Options) -> ExitCode {
     match checked {
         Ok(Loaded { config, warnings }) => {
             drop(print(&mut io::stdout(), &config::render(&warnings)));
-            if options.targets || options.relabel.is_some() {
+            if options.targets || options.relabel.is_some() || options.scrape.is_some() {
                 return explain(&config, options);
             }
             let count = match warnings.len() {
@@ -112,17 +116,18 @@ async fn explain_all(config: &Config, options: &Options) -> Result<ExitCode> {
         discover::Metrics::register(registry, Clock::system())
     });
     let mut is_good = true;
-    let mut is_found = options.relabel.is_none();
+    let mut is_relabeled = options.relabel.is_none();
+    let mut is_scraped = options.scrape.is_none();
     for scrape in &config.scrape.configs {
-        let instance = options.relabel.as_ref().map(|wanted| {
-            let rest = wanted.strip_prefix(&*scrape.job_name)?;
-            rest.strip_prefix('/')
-        });
-        let instance = match instance {
-            // One target was asked for, and it is of another job.
-            Some(None) if !options.targets => continue,
-            instance => instance.flatten(),
+        let of_job = |wanted: &Option<String>| {
+            let rest = wanted.as_ref()?.strip_prefix(&*scrape.job_name)?;
+            rest.strip_prefix('/').map(str::to_owned)
         };
+        let (relabel, probe) = (of_job(&options.relabel), of_job(&options.scrape));
+        if !options.targets && relabel.is_none() && probe.is_none() {
+            // Single targets were asked for, and they are of other jobs.
+            continue;
+        }
         let (groups, failures) = discover_once(scrape, &metrics).await?;
         for (kind, error) in failures {
             is_good = false;
@@ -132,12 +137,24 @@ async fn explain_all(config: &Config, options: &Options) -> Result<ExitCode> {
         if options.targets {
             drop(print(&mut io::stdout(), &explain::list(scrape, &groups)));
         }
-        if let Some(text) = instance.and_then(|name| explain::relabelling(scrape, &groups, name)) {
-            is_found = true;
+        let steps = relabel.and_then(|name| explain::relabelling(scrape, &groups, &name));
+        if let Some(text) = steps {
+            is_relabeled = true;
+            drop(print(&mut io::stdout(), &text));
+        }
+        let Some(name) = probe.filter(|_| !is_scraped) else {
+            continue;
+        };
+        let scraped = explain::scrape_once(scrape, &groups, &name).await;
+        let scraped = scraped
+            .with_context(|| format!("cannot set up the HTTP client of job `{}`", scrape.job_name));
+        if let Some((text, was_good)) = scraped? {
+            is_scraped = true;
+            is_good &= was_good;
             drop(print(&mut io::stdout(), &text));
         }
     }
-    if !is_found {
+    if !is_relabeled || !is_scraped {
         is_good = false;
         let line = "no source lists such a target; `--targets` shows all\n";
         drop(print(&mut io::stderr(), line));

@@ -31,9 +31,9 @@ enum Command {
     Receiver,
     /// Read a configuration file and print every problem in it
     ///
-    /// With --targets or --relabel it also asks every source of targets once, and tells what
-    /// becomes of what they list. Exits with 0 when the file is good, with 1 when it has problems or
-    /// a source fails, and with 2 when it cannot be read.
+    /// With --targets, --relabel or --scrape it also asks every source of targets once, and tells
+    /// what becomes of what they list. Exits with 0 when the file is good, with 1 when it has
+    /// problems or a source or the scrape fails, and with 2 when it cannot be read.
     Check(check::Options),
     /// Print stored messages as exposition text with their headers
     ///

@@ -3,13 +3,21 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
 use super::duration;
 use super::populate::{Origin, Populated, Target, populate};
 use super::settings::Config;
 use super::targets::targets;
+use super::{Means, Metrics, Order, Shapes, Tools, Worker};
+use crate::clock::Clock;
 use crate::discover::Group;
+use crate::http;
+use crate::model::Outcome;
 use crate::model::labels::RESERVED_PREFIX;
 use crate::relabel::{Builder, Step};
+use crate::tls::TlsError;
+use crate::wire::Body;
 
 /// Writing to a string cannot fail.
 type Written = Result<(), std::fmt::Error>;
@@ -124,4 +132,62 @@ fn braced(labels: &Builder) -> String {
         .iter()
         .map(|(name, value)| format!("{name}={value:?}"));
     format!("{{{}}}", pairs.collect::<Vec<_>>().join(", "))
+}
+/// Scrapes one target of those that discovery has found, and shows what would be published; `None`
+/// if there is no such target. The second is whether the scrape was good.
+pub async fn scrape_once(
+    config: &Arc<Config>,
+    groups: &[Arc<Group>],
+    name: &str,
+) -> Result<Option<(String, bool)>, TlsError> {
+    let found = targets(config, groups);
+    let is_it = |target: &Target| {
+        let address = target.origin.discovered(config);
+        target.labels.instance() == name || address.get("__address__") == name
+    };
+    let Some(target) = found.kept.into_iter().find(is_it) else {
+        return Ok(None);
+    };
+    let metrics = Metrics::default();
+    let tools = Tools {
+        clock: Clock::system(),
+        shapes: Shapes::new(metrics.clone()),
+        metrics,
+    };
+    let (labels, url) = (Arc::clone(&target.labels), http::redact(&target.url));
+    let order = Order {
+        target: Arc::new(target),
+        means: Arc::new(Means::new(config)?),
+        is_over_limit: found.is_over_limit,
+    };
+    let (_orders, orders) = watch::channel(order);
+    let probe = Worker::new(orders, tools).probe().await;
+    let mut text = format!("# {labels:?}\n# {url}: {}\n", probe.summary);
+    match &probe.outcome {
+        Outcome::Exposed { body, .. } => {
+            let mut exposition = Vec::new();
+            match body {
+                Body::Columns(columns) => {
+                    columns.shape.write_text(&columns.column, &mut exposition);
+                    for histogram in columns.column.histograms() {
+                        let line = format!("# native histogram {}\n", histogram.series);
+                        exposition.extend_from_slice(line.as_bytes());
+                    }
+                }
+                Body::Text(body) => exposition.extend_from_slice(&body.text),
+            }
+            text.push_str(&String::from_utf8_lossy(&exposition));
+        }
+        Outcome::Failed { reason, .. } => {
+            let error = probe.error.as_deref().unwrap_or_default();
+            text.push_str("# up 0, ");
+            text.push_str(reason.as_str());
+            text.push_str(": ");
+            text.push_str(error);
+            text.push('\n');
+        }
+        Outcome::Gone | Outcome::Noted(_) => {}
+    }
+    let is_good = probe.error.is_none();
+    Ok(Some((text, is_good)))
 }

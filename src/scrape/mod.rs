@@ -28,7 +28,7 @@ pub use schedule::next_scrape_ms;
 pub use settings::{Config, Limits, Settings};
 pub use shapes::Shapes;
 pub use targets::{InvalidTarget, Targets, targets};
-pub use worker::{Means, Order, Tools, Worker};
+pub use worker::{Means, Order, Probe, Tools, Worker};
 
 #[cfg(test)]
 pub(crate) mod tests;
