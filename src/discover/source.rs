@@ -12,7 +12,9 @@ use super::{DiscoverError, Group, Metrics};
 use crate::telemetry::chain;
 
 /// Every kind, by its name in metrics and logs.
-pub(super) const KINDS: [&str; 4] = ["static", "file", "http", "dns"];
+pub(super) const KINDS: [&str; 7] = [
+    "static", "file", "http", "dns", "consul", "nomad", "puppetdb",
+];
 
 /// A running source.
 pub(in crate::discover) type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
