@@ -39,7 +39,8 @@ pub(super) struct Instance {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct Node {
-    node: String,
+    #[serde(rename = "Node")]
+    name: String,
     address: String,
     #[serde(deserialize_with = "null_as_default")]
     meta: BTreeMap<String, String>,
@@ -106,7 +107,7 @@ fn target(instance: &Instance, tag_separator: &str) -> LabelSet {
     let mut labels = LabelSet::default();
     labels.set(ADDRESS, join_host_port(host, service.port));
     labels.set("__meta_consul_address", &node.address);
-    labels.set("__meta_consul_node", &node.node);
+    labels.set("__meta_consul_node", &node.name);
     labels.set("__meta_consul_namespace", &service.namespace);
     labels.set("__meta_consul_partition", &service.partition);
     let tags = surround(&service.tags, tag_separator);

@@ -20,8 +20,8 @@ const DEPTH_MAX: usize = 16;
 pub(super) struct Resource {
     #[serde(deserialize_with = "null_as_default")]
     certname: String,
-    #[serde(deserialize_with = "null_as_default")]
-    resource: String,
+    #[serde(rename = "resource", deserialize_with = "null_as_default")]
+    hash: String,
     #[serde(rename = "type", deserialize_with = "null_as_default")]
     kind: String,
     #[serde(deserialize_with = "null_as_default")]
@@ -53,7 +53,7 @@ impl Resource {
         labels.set(ADDRESS, join_host_port(&self.certname, context.port));
         labels.set("__meta_puppetdb_query", context.query);
         labels.set("__meta_puppetdb_certname", &self.certname);
-        labels.set("__meta_puppetdb_resource", &self.resource);
+        labels.set("__meta_puppetdb_resource", &self.hash);
         labels.set("__meta_puppetdb_type", &self.kind);
         labels.set("__meta_puppetdb_title", &self.title);
         labels.set("__meta_puppetdb_exported", self.exported.to_string());
