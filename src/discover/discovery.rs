@@ -14,6 +14,8 @@ use super::dns::Names;
 use super::file::Files;
 use super::fixed::Fixed;
 use super::http::Server;
+#[cfg(feature = "kubernetes")]
+use super::kubernetes::Kubernetes;
 use super::nomad::Nomad;
 use super::puppetdb::PuppetDb;
 use super::refresh::Refresher;
@@ -141,6 +143,8 @@ fn build(settings: &Settings) -> Result<Box<dyn Source>, DiscoverError> {
             server.refresh_interval,
         )),
         Settings::Consul(settings) => Box::new(Consul::new((**settings).clone())?),
+        #[cfg(feature = "kubernetes")]
+        Settings::Kubernetes(settings) => Box::new(Kubernetes::new((**settings).clone())),
         Settings::Nomad(settings) => Nomad::source(settings)?,
         Settings::PuppetDb(settings) => PuppetDb::source(settings)?,
     })

@@ -46,6 +46,10 @@ pub enum DiscoverError {
     /// A catalog of services gave no answer, or one that cannot be used.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    /// A cluster cannot be followed.
+    #[cfg(feature = "kubernetes")]
+    #[error(transparent)]
+    Kubernetes(#[from] super::kubernetes::KubernetesError),
     /// The client for a server cannot be set up.
     #[error("cannot set up the client")]
     Client(#[source] ClientError),

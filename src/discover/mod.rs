@@ -17,6 +17,8 @@ pub mod file;
 mod fixed;
 pub mod glob;
 pub mod http;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
 mod metrics;
 pub mod nomad;
 pub mod puppetdb;
@@ -62,6 +64,9 @@ pub enum Settings {
     Dns(dns::Settings),
     /// `consul_sd_configs`: services that a Consul watches over.
     Consul(Box<consul::Settings>),
+    /// `kubernetes_sd_configs`: objects of a cluster.
+    #[cfg(feature = "kubernetes")]
+    Kubernetes(Box<kubernetes::Settings>),
     /// `nomad_sd_configs`: services that are registered with a Nomad.
     Nomad(Box<nomad::Settings>),
     /// `puppetdb_sd_configs`: resources that a PuppetDB finds.

@@ -12,8 +12,15 @@ use super::{DiscoverError, Group, Metrics};
 use crate::telemetry::chain;
 
 /// Every kind, by its name in metrics and logs.
-pub(super) const KINDS: [&str; 7] = [
-    "static", "file", "http", "dns", "consul", "nomad", "puppetdb",
+pub(super) const KINDS: [&str; 8] = [
+    "static",
+    "file",
+    "http",
+    "dns",
+    "consul",
+    "kubernetes",
+    "nomad",
+    "puppetdb",
 ];
 
 /// A running source.

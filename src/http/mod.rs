@@ -13,6 +13,7 @@ mod connection;
 mod fetch;
 mod fetch_error;
 mod headers;
+mod incoming;
 mod no_proxy;
 mod oauth2;
 mod proxy;
@@ -26,6 +27,7 @@ pub use auth::AuthError;
 pub use client::{Answer, Client, ClientError};
 pub use fetch::{Fetched, Fetcher, Fetching, Session};
 pub use fetch_error::FetchError;
+pub use incoming::Incoming;
 pub use oauth2::TokenError;
 pub use settings::{Auth, OAuth2, Proxy, Settings};
 

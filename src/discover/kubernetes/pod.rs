@@ -42,13 +42,13 @@ pub(super) fn group(pod: &Pod, source: Arc<str>, look: &mut Look<'_>) -> Group {
         let none = container.ports.is_empty().then_some(None);
         for port in ports.chain(none) {
             let mut target = if let Some(port) = port {
-port_target(&pod.status.pod_ip, container, port, is_init)
-} else {
-                    let mut target = LabelSet::default();
-                    target.set(ADDRESS, &pod.status.pod_ip);
-                    add_container(&mut target, container, is_init);
-                    target
-};
+                port_target(&pod.status.pod_ip, container, port, is_init)
+            } else {
+                let mut target = LabelSet::default();
+                target.set(ADDRESS, &pod.status.pod_ip);
+                add_container(&mut target, container, is_init);
+                target
+            };
             target.set("__meta_kubernetes_pod_container_id", id);
             targets.push(target.into_pairs());
         }
