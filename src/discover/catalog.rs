@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
@@ -75,22 +76,12 @@ pub enum CatalogError {
 /// A question to a catalog.
 #[derive(Debug)]
 pub(super) struct Question<'a> {
-    pub(super) method: Method,
     pub(super) url: &'a Url,
     pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
-}
-
-impl<'a> Question<'a> {
-    /// Asks for what stands at a URL.
-    pub(super) fn get(url: &'a Url) -> Self {
-        Self {
-            method: Method::GET,
-            url,
-            headers: HeaderMap::new(),
-            body: Bytes::new(),
-        }
-    }
+    /// What is sent along; then the question is a `POST`.
+    pub(super) body: Option<Bytes>,
+    /// How long the answer may take.
+    pub(super) timeout: Duration,
 }
 
 /// An answer that was given with success.
@@ -127,20 +118,33 @@ impl Reply {
     }
 }
 
-/// Asks a question, and takes only 200 for an answer.
+/// Asks a question, and takes only 200 for an answer. Redirects are followed if the settings of the
+/// client say so, but not when something is sent along.
 pub(super) async fn ask(client: &Client, question: Question<'_>) -> Result<Reply, CatalogError> {
     let url = redact(question.url);
     let Question {
-        method,
         url: full_url,
         headers,
         body,
+        timeout,
     } = question;
-    // One byte more than allowed tells an answer that is too large from one that just fits.
-    let limit = ANSWER_BYTES_MAX.saturating_add(1);
-    let sent = client.send(method, full_url.clone(), headers, body, limit);
-    let answer = match sent.await {
+    let sent = match body {
+        None => {
+            let got = client.get(full_url, &headers, timeout, ANSWER_BYTES_MAX);
+            got.await
+        }
+        Some(body) => {
+            // One byte more than allowed tells an answer that is too large from one that just fits.
+            let limit = ANSWER_BYTES_MAX.saturating_add(1);
+            let full_url = full_url.clone();
+            client
+                .send(Method::POST, full_url, headers, body, limit)
+                .await
+        }
+    };
+    let answer = match sent {
         Ok(answer) => answer,
+        Err(ClientError::BodyTooLarge(_)) => return Err(CatalogError::TooLarge { url }),
         Err(source) => return Err(CatalogError::NoAnswer { url, source }),
     };
     if answer.status != StatusCode::OK {

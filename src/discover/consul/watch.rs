@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
@@ -394,13 +394,19 @@ impl Asker {
     }
 
     async fn send(&self, url: &Url) -> Result<Reply, CatalogError> {
-        let mut question = Question::get(url);
+        let mut headers = HeaderMap::new();
         if let Some(token) = self.token().map_err(|source| CatalogError::NoAnswer {
             url: redact(url),
             source: ClientError::Auth(source),
         })? {
-            question.headers.insert("x-consul-token", token);
+            headers.insert("x-consul-token", token);
         }
+        let question = Question {
+            url,
+            headers,
+            body: None,
+            timeout: WAIT.saturating_add(WAIT_MARGIN),
+        };
         ask(&self.client, question).await
     }
 

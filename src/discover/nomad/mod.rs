@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use ::http::HeaderMap;
 use serde::Deserialize;
 use url::Url;
 
@@ -80,7 +81,13 @@ impl Nomad {
 
     async fn get<T: serde::de::DeserializeOwned>(&self, path: &[&str]) -> Result<T, CatalogError> {
         let url = self.url(path);
-        ask(&self.client, Question::get(&url)).await?.document()
+        let question = Question {
+            url: &url,
+            headers: HeaderMap::new(),
+            body: None,
+            timeout: self.settings.refresh_interval,
+        };
+        ask(&self.client, question).await?.document()
     }
 
     fn url(&self, path: &[&str]) -> Url {

@@ -8,7 +8,7 @@ mod resource;
 
 use std::time::Duration;
 
-use http::{HeaderValue, Method, header};
+use http::{HeaderValue, header};
 use url::Url;
 
 use self::resource::{Context, Resource};
@@ -62,11 +62,13 @@ impl PuppetDb {
         let query = &self.settings.query;
         let body = serde_json::json!({ "query": query }).to_string();
         let json = HeaderValue::from_static("application/json");
-        let mut question = Question::get(&self.url);
-        question.method = Method::POST;
-        question.headers.insert(header::ACCEPT, json.clone());
-        question.headers.insert(header::CONTENT_TYPE, json);
-        question.body = body.into();
+        let headers = [(header::ACCEPT, json.clone()), (header::CONTENT_TYPE, json)];
+        let question = Question {
+            url: &self.url,
+            headers: headers.into_iter().collect(),
+            body: Some(body.into()),
+            timeout: self.settings.refresh_interval,
+        };
         let reply = ask(&self.client, question).await?;
         let content_type = reply.headers.get(header::CONTENT_TYPE);
         let content_type = content_type.map_or(&b""[..], HeaderValue::as_bytes);
