@@ -222,7 +222,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     let mut changed = shared.changed.subscribe();
     loop {
         let page = shared.pages.lock().unwrap().get(uri.path()).cloned();
-        let (index, page) = page.unwrap_or((1, Page::status(404, "no such page")));
+        let (index, page) = page.unwrap_or_else(|| (1, Page::status(404, "no such page")));
         if asked.is_none_or(|asked| asked != index) || page.status != 200 {
             let mut response = Response::builder()
                 .status(page.status)

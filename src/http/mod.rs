@@ -3,8 +3,9 @@
 //! In: [`Settings`] as filled by `config`, and requests. Out: bodies of bounded size, and errors
 //! with a kind. Both take the same proxies, credentials, headers and TLS; credentials and
 //! configured headers go to the configured host only, wherever a redirect leads. This module alone
-//! knows reqwest and hyper; nobody else makes a connection over HTTP. A URL in a log or an error is
-//! always passed through [`redact`].
+//! knows reqwest and hyper; nobody else makes a connection over HTTP, but for the client of a
+//! Kubernetes cluster that a kubeconfig describes. A URL in a log or an error is always passed
+//! through [`redact`].
 
 mod auth;
 mod client;

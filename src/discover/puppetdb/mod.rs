@@ -84,7 +84,7 @@ impl PuppetDb {
         };
         let target = |resource: &Resource| resource.target(context).into_pairs();
         Ok(Group {
-            source: format!("{}?query={query}", self.url).into(),
+            source: format!("{}?query={query}", client::redact(&self.url)).into(),
             labels: Vec::new(),
             targets: resources.iter().flatten().map(target).collect(),
         })

@@ -47,7 +47,7 @@ struct Shared {
 struct Objects {
     version: u64,
     /// By `group/plural`, then by `namespace/name`.
-    objects: BTreeMap<String, BTreeMap<String, Value>>,
+    by_kind: BTreeMap<String, BTreeMap<String, Value>>,
     /// Version, `group/plural`, event.
     log: Vec<(u64, String, Value)>,
     /// The oldest version that can be watched from.
@@ -94,7 +94,7 @@ impl Cluster {
         self.change(|state| {
             state.version += 1;
             object["metadata"]["resourceVersion"] = json!(state.version.to_string());
-            let objects = state.objects.entry(kind.to_owned()).or_default();
+            let objects = state.by_kind.entry(kind.to_owned()).or_default();
             let known = objects.insert(key(&object), object.clone());
             let event = if known.is_some() { "MODIFIED" } else { "ADDED" };
             state.tell(kind, json!({ "type": event, "object": object }));
@@ -104,7 +104,7 @@ impl Cluster {
     pub(super) fn delete(&self, kind: &str, name: &str) {
         self.change(|state| {
             state.version += 1;
-            let mut object = state.objects.get_mut(kind).unwrap().remove(name).unwrap();
+            let mut object = state.by_kind.get_mut(kind).unwrap().remove(name).unwrap();
             object["metadata"]["resourceVersion"] = json!(state.version.to_string());
             state.tell(kind, json!({ "type": "DELETED", "object": object }));
         });
@@ -226,7 +226,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
         drop(state);
         return watch_from(shared, kind, namespace, since, epoch);
     }
-    let objects = state.objects.get(&kind).into_iter().flatten();
+    let objects = state.by_kind.get(&kind).into_iter().flatten();
     let wanted = objects
         .map(|(_, object)| object.clone())
         .filter(|object| is_within(object, namespace.as_deref()));
@@ -285,7 +285,8 @@ fn watch_from(
                             && *of == kind
                             && (is_bookmark || is_within(object, namespace.as_deref()))
                         {
-                            lines.push_str(&format!("{event}\n"));
+                            lines.push_str(&event.to_string());
+                            lines.push('\n');
                             since = *version;
                         }
                     }
