@@ -127,6 +127,10 @@ fn place_of_key(path: &str) -> (String, String) {
         "tls",
         "static_configs",
     ];
+    // A source of targets has the same keys wherever it stands.
+    if let Some(source) = steps.iter().position(|step| step.ends_with("_sd_configs")) {
+        steps.drain(..source);
+    }
     match steps.last() {
         Some(last) if shared.contains(&&**last) => (last.clone(), key),
         Some(last) if last.ends_with("_sd_configs") => (last.clone(), key),
