@@ -9,10 +9,15 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use super::consul::Consul;
 use super::dns::Names;
 use super::file::Files;
 use super::fixed::Fixed;
 use super::http::Server;
+#[cfg(feature = "kubernetes")]
+use super::kubernetes::Kubernetes;
+use super::nomad::Nomad;
+use super::puppetdb::PuppetDb;
 use super::refresh::Refresher;
 use super::source::{Event, Output, Source};
 use super::{DiscoverError, Group, Groups, Metrics, Settings};
@@ -137,6 +142,11 @@ fn build(settings: &Settings) -> Result<Box<dyn Source>, DiscoverError> {
             Server::new(server)?,
             server.refresh_interval,
         )),
+        Settings::Consul(settings) => Box::new(Consul::new((**settings).clone())?),
+        #[cfg(feature = "kubernetes")]
+        Settings::Kubernetes(settings) => Box::new(Kubernetes::new((**settings).clone())),
+        Settings::Nomad(settings) => Nomad::source(settings)?,
+        Settings::PuppetDb(settings) => PuppetDb::source(settings)?,
     })
 }
 

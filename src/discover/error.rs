@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::CatalogError;
 use super::dns::DnsError;
 use super::file::FileError;
 use super::glob::GlobError;
@@ -42,6 +43,13 @@ pub enum DiscoverError {
         /// How many are read.
         limit: usize,
     },
+    /// A catalog of services gave no answer, or one that cannot be used.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// A cluster cannot be followed.
+    #[cfg(feature = "kubernetes")]
+    #[error(transparent)]
+    Kubernetes(#[from] super::kubernetes::KubernetesError),
     /// The client for a server cannot be set up.
     #[error("cannot set up the client")]
     Client(#[source] ClientError),

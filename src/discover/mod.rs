@@ -7,6 +7,8 @@
 //! Each kind of source has a module of its own and is run as a task (`source`); kinds that are
 //! asked again and again share `refresh`. [`Discovery`] gathers what the sources say.
 
+mod catalog;
+pub mod consul;
 mod discovery;
 pub mod dns;
 mod document;
@@ -15,12 +17,19 @@ pub mod file;
 mod fixed;
 pub mod glob;
 pub mod http;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
 mod metrics;
+pub mod nomad;
+pub mod puppetdb;
 mod refresh;
 mod source;
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
 
+pub use catalog::CatalogError;
 pub use discovery::Discovery;
 pub use document::DocumentError;
 pub use error::DiscoverError;
@@ -53,6 +62,15 @@ pub enum Settings {
     Http(Box<http::Settings>),
     /// `dns_sd_configs`: names in the DNS.
     Dns(dns::Settings),
+    /// `consul_sd_configs`: services that a Consul watches over.
+    Consul(Box<consul::Settings>),
+    /// `kubernetes_sd_configs`: objects of a cluster.
+    #[cfg(feature = "kubernetes")]
+    Kubernetes(Box<kubernetes::Settings>),
+    /// `nomad_sd_configs`: services that are registered with a Nomad.
+    Nomad(Box<nomad::Settings>),
+    /// `puppetdb_sd_configs`: resources that a PuppetDB finds.
+    PuppetDb(Box<puppetdb::Settings>),
 }
 
 /// The label that says where a target is.

@@ -12,7 +12,16 @@ use super::{DiscoverError, Group, Metrics};
 use crate::telemetry::chain;
 
 /// Every kind, by its name in metrics and logs.
-pub(super) const KINDS: [&str; 4] = ["static", "file", "http", "dns"];
+pub(super) const KINDS: [&str; 8] = [
+    "static",
+    "file",
+    "http",
+    "dns",
+    "consul",
+    "kubernetes",
+    "nomad",
+    "puppetdb",
+];
 
 /// A running source.
 pub(in crate::discover) type Running = Pin<Box<dyn Future<Output = ()> + Send>>;

@@ -9,6 +9,7 @@ use url::Url;
 
 use super::auth::Authorizer;
 use super::headers::Headers;
+use super::incoming::Incoming;
 use super::redirect::{REDIRECTS_MAX, Way, is_redirect};
 use super::transport::{Ask, Transport, failed};
 use super::{AuthError, ERROR_BODY_MAX, Settings};
@@ -198,6 +199,28 @@ impl Client {
             next.map_err(ClientError::Redirect)?;
         }
         Err(ClientError::Redirect("stopped after 10 redirects"))
+    }
+
+    /// Asks for a document that is read as it comes, such as one that goes on with each change.
+    ///
+    /// Redirects are not followed; `timeout` bounds the whole, to the end of the body.
+    pub async fn open(
+        &self,
+        url: Url,
+        headers: HeaderMap,
+        timeout: Duration,
+    ) -> Result<http::Response<Incoming>, ClientError> {
+        let mut ask = Ask {
+            method: Method::GET,
+            url,
+            headers,
+            body: Bytes::new(),
+            timeout,
+        };
+        self.identify(&mut ask).await?;
+        let response = self.0.transport.send(ask).await?;
+        let response: http::Response<reqwest::Body> = response.into();
+        Ok(response.map(|body| Incoming { body, timeout }))
     }
 
     /// Adds what only the configured host may see.

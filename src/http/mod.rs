@@ -3,8 +3,9 @@
 //! In: [`Settings`] as filled by `config`, and requests. Out: bodies of bounded size, and errors
 //! with a kind. Both take the same proxies, credentials, headers and TLS; credentials and
 //! configured headers go to the configured host only, wherever a redirect leads. This module alone
-//! knows reqwest and hyper; nobody else makes a connection over HTTP. A URL in a log or an error is
-//! always passed through [`redact`].
+//! knows reqwest and hyper; nobody else makes a connection over HTTP, but for the client of a
+//! Kubernetes cluster that a kubeconfig describes. A URL in a log or an error is always passed
+//! through [`redact`].
 
 mod auth;
 mod client;
@@ -13,6 +14,7 @@ mod connection;
 mod fetch;
 mod fetch_error;
 mod headers;
+mod incoming;
 mod no_proxy;
 mod oauth2;
 mod proxy;
@@ -26,6 +28,7 @@ pub use auth::AuthError;
 pub use client::{Answer, Client, ClientError};
 pub use fetch::{Fetched, Fetcher, Fetching, Session};
 pub use fetch_error::FetchError;
+pub use incoming::Incoming;
 pub use oauth2::TokenError;
 pub use settings::{Auth, OAuth2, Proxy, Settings};
 

@@ -8,6 +8,7 @@
 
 mod duration;
 mod edition;
+pub mod explain;
 mod metrics;
 pub mod populate;
 mod reading;
@@ -27,7 +28,7 @@ pub use schedule::next_scrape_ms;
 pub use settings::{Config, Limits, Settings};
 pub use shapes::Shapes;
 pub use targets::{InvalidTarget, Targets, targets};
-pub use worker::{Means, Order, Tools, Worker};
+pub use worker::{Means, Order, Probe, Tools, Worker};
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -68,6 +68,17 @@ impl Means {
     }
 }
 
+/// A single scrape, for a look at what would be published.
+#[derive(Debug)]
+pub struct Probe {
+    /// What would be published.
+    pub outcome: Outcome<Body>,
+    /// Why it failed, with all causes.
+    pub error: Option<String>,
+    /// What was scraped.
+    pub summary: String,
+}
+
 /// What all workers share.
 #[derive(Debug, Clone)]
 pub struct Tools {
@@ -155,6 +166,42 @@ impl Worker {
             stop.run_until_cancelled(work).await;
         };
         scraping.instrument(span).await;
+    }
+
+    /// Takes one scrape at once.
+    pub async fn probe(mut self) -> Probe {
+        let begin = Instant::now();
+        match self.fetch(self.clock.now_ms()).await {
+            Ok(fetched) => {
+                let Exposition {
+                    samples,
+                    published,
+                    cause,
+                    ..
+                } = fetched.exposition;
+                let (bytes, seconds) = (fetched.bytes, fetched.duration.as_secs_f64());
+                let form = match cause.map(Cause::as_str) {
+                    None => "values by a shape".to_owned(),
+                    Some(cause) => format!("text, because of {cause}"),
+                };
+                Probe {
+                    outcome: self.succeeded(fetched),
+                    error: None,
+                    summary: format!(
+                        "{samples} samples in {bytes} bytes, in {seconds:.3} s; \
+                         {published} are published, as {form}"
+                    ),
+                }
+            }
+            Err(error) => {
+                let duration = begin.elapsed();
+                Probe {
+                    error: Some(chain(&error)),
+                    outcome: self.failed(&error, duration),
+                    summary: format!("it failed after {:.3} s", duration.as_secs_f64()),
+                }
+            }
+        }
     }
 
     async fn scrape_until_closed(&mut self, records: &mpsc::Sender<Record>) {

@@ -127,8 +127,13 @@ fn place_of_key(path: &str) -> (String, String) {
         "tls",
         "static_configs",
     ];
+    // A source of targets has the same keys wherever it stands.
+    if let Some(source) = steps.iter().position(|step| step.ends_with("_sd_configs")) {
+        steps.drain(..source);
+    }
     match steps.last() {
         Some(last) if shared.contains(&&**last) => (last.clone(), key),
+        Some(last) if last.ends_with("_sd_configs") => (last.clone(), key),
         Some(last) if last.ends_with("relabel_configs") => ("relabel_configs".to_owned(), key),
         Some(star) if star == "*" && steps.contains(&"headers".to_owned()) => {
             ("headers.*".to_owned(), key)

@@ -8,6 +8,7 @@
 )]
 
 mod bad;
+mod compatibility;
 mod documents;
 mod good;
 mod scraping;

@@ -4,10 +4,17 @@
 //! and rules are those of Prometheus; each kind has a file of its own, and `keys` lists what may
 //! stand where. Nothing is asked and no file is opened here.
 
+#[cfg(test)]
+mod catalog_tests;
+mod consul;
 mod dns;
 mod file;
 mod http;
 pub(super) mod keys;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
+mod nomad;
+mod puppetdb;
 
 use std::time::Duration;
 
@@ -26,11 +33,32 @@ const LEAST_INTERVAL: Duration = Duration::from_millis(1);
 type Read = fn(&Block<'_>, &mut Report) -> Option<Settings>;
 
 /// The kinds that there are, in the order in which Prometheus lists them.
-const KINDS: [(&str, &Keys, Read); 3] = [
+const KINDS: [(&str, &Keys, Read); 7] = [
+    ("consul_sd_configs", &keys::CONSUL_SD, consul::read),
     ("dns_sd_configs", &keys::DNS_SD, dns::read),
     ("file_sd_configs", &keys::FILE_SD, file::read),
     ("http_sd_configs", &keys::HTTP_SD, http::read),
+    (
+        "kubernetes_sd_configs",
+        &keys::KUBERNETES_SD,
+        kubernetes::read,
+    ),
+    ("nomad_sd_configs", &keys::NOMAD_SD, nomad::read),
+    ("puppetdb_sd_configs", &keys::PUPPETDB_SD, puppetdb::read),
 ];
+
+/// Stands in for the reader that a smaller program lacks.
+#[cfg(not(feature = "kubernetes"))]
+mod kubernetes {
+    use super::{Block, Report, Settings};
+
+    pub(super) fn read(block: &Block<'_>, report: &mut Report) -> Option<Settings> {
+        let what = "this program was built without discovery in Kubernetes";
+        let remedy = "use one that was built with the feature `kubernetes`, or `http_sd_configs`";
+        report.problem(&block.place, what, remedy);
+        None
+    }
+}
 
 /// Reads all sources but the static ones.
 pub(super) fn read(block: &Block<'_>, report: &mut Report) -> Vec<Settings> {
@@ -57,6 +85,34 @@ pub(super) fn read(block: &Block<'_>, report: &mut Report) -> Vec<Settings> {
 fn refresh_interval(block: &Block<'_>, default: Duration, report: &mut Report) -> Duration {
     let interval = block.duration("refresh_interval", LEAST_INTERVAL, report);
     interval.unwrap_or(default)
+}
+
+/// Reads `tag_separator`, which may be empty.
+fn tag_separator(block: &Block<'_>, report: &mut Report) -> String {
+    let separator = any_text(block, "tag_separator", report);
+    separator.unwrap_or(",").to_owned()
+}
+
+/// Reads a text whose default does not stand in for an empty one.
+fn any_text<'a>(block: &Block<'a>, key: &str, report: &mut Report) -> Option<&'a str> {
+    block.value(key)?.scalar("a string", report)
+}
+
+/// Reads a list of texts.
+fn texts(block: &Block<'_>, key: &str, max: usize, report: &mut Report) -> Vec<String> {
+    let Some(value) = block.value(key) else {
+        return Vec::new();
+    };
+    let items = value.items("a list", report);
+    if items.len() > max {
+        let what = format!("`{key}` has more than {max} items");
+        report.problem(&value.place, what, "write several items of this kind");
+        return Vec::new();
+    }
+    let texts = items
+        .iter()
+        .filter_map(|item| item.scalar("a string", report));
+    texts.map(str::to_owned).collect()
 }
 
 /// Reads a list of texts that must not be empty.
