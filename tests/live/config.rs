@@ -4,7 +4,7 @@ use std::fs;
 use std::net::TcpStream;
 
 use crate::SCENARIO;
-use crate::support::{Bus, Lab, NatsServer, Program, Version, free_port, run};
+use crate::support::{Behavior, Bus, Lab, NatsServer, Program, Targets, Version, free_port, run};
 
 /// The sample of the system that this one continues, which must load as it stands.
 const ANCESTOR: &str = r#"---
@@ -68,6 +68,60 @@ fn every_problem_is_told_with_its_line() {
     for problem in [":2:", "soon", ":5:", "topik", "topic", ":9:14:", "URL"] {
         assert!(text.contains(problem), "`{problem}` is not told:\n{text}");
     }
+}
+
+#[test]
+fn one_scrape_shows_what_would_be_published() {
+    run(SCENARIO, async |lab| {
+        let targets = Targets::start(vec![
+            Behavior::Fixed("go_threads 7\nold{a=\"1\"} 2\n".into()),
+            Behavior::Fixed("good 1\nbad{ 2\n".into()),
+        ])
+        .await;
+        let config = lab.file("explained", "yaml");
+        let target = |number: usize| {
+            format!(
+                "      - targets: ['{}']\n        labels: {{instance: t{number}, __metrics_path__: /{number}}}\n",
+                targets.address
+            )
+        };
+        let text = format!(
+            "identity: USDC1\n\
+             scrape_configs:\n\
+             \x20 - job_name: sim\n\
+             \x20   fallback_scrape_protocol: PrometheusText0.0.4\n\
+             \x20   metric_relabel_configs:\n\
+             \x20     - {{source_labels: [__name__], regex: go_.*, action: drop}}\n\
+             \x20     - {{source_labels: [__name__], regex: old, target_label: __name__, replacement: new}}\n\
+             \x20   static_configs:\n{}{}",
+            target(0),
+            target(1)
+        );
+        fs::write(&config, text).unwrap();
+        let file = config.to_str().unwrap();
+        let scrape = async |name: &str| {
+            let arguments = ["check", "--scrape", name, file].map(str::to_owned);
+            let output = tokio::task::spawn_blocking(move || {
+                let arguments = arguments.each_ref().map(|argument| &**argument);
+                Program::output("prometheus-streams", &arguments)
+            });
+            let output = output.await.unwrap();
+            let text = [output.stdout, output.stderr].concat();
+            (output.status.code(), String::from_utf8(text).unwrap())
+        };
+        let (status, text) = scrape("sim/t0").await;
+        assert_eq!(status, Some(0), "{text}");
+        assert!(text.contains("\nnew{a=\"1\"} 2\n"), "{text}");
+        assert!(!text.contains("go_threads"), "{text}");
+        let (status, text) = scrape("sim/t1").await;
+        assert_eq!(status, Some(1), "{text}");
+        for word in ["up 0", "bad_syntax", "line 2"] {
+            assert!(text.contains(word), "no `{word}`: {text}");
+        }
+        let (status, text) = scrape("sim/t2").await;
+        assert_eq!(status, Some(1), "{text}");
+        assert!(text.contains("no source lists such a target"), "{text}");
+    });
 }
 
 #[test]
