@@ -69,7 +69,7 @@ impl Shared {
         name: &str,
         target: &TargetLabels<'_>,
     ) {
-        self.put_resolved(out, &target.resolve(name, &[]));
+        self.put_resolved(out, &target.resolve_report(name));
     }
 
     fn put_resolved(&self, out: &mut Vec<u8>, labels: &[(Cow<'_, str>, &str)]) {

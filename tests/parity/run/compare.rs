@@ -3,7 +3,7 @@
 //! Scrapes are known by their number: the phases of the two scrapers differ, and so do the times
 //! of their samples. What has a time of its own is compared by that time, to the millisecond.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::database::{Labels, STALE, Series};
 
@@ -15,6 +15,11 @@ const SCHEDULE: &str = "scrape_samples_scraped";
 
 /// Report series whose values are about the scraper.
 const DURATION: &str = "scrape_duration_seconds";
+
+/// What a scraper says of a body.
+const COUNTS: [&str; 3] = [SCHEDULE, "scrape_samples_post_metric_relabeling", ADDED];
+
+const ADDED: &str = "scrape_series_added";
 
 /// Samples with times of their own that one side may have more than the other, at the end.
 const AHEAD_MAX: usize = 3;
@@ -55,6 +60,16 @@ pub(super) enum Kind {
     Lost,
 }
 
+/// What a body that is bad from some sample on leaves behind, in Prometheus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Aborted {
+    /// Series before that sample get no stale marker, and count as known in the next scrape, which
+    /// marks those that it does not have.
+    Markers,
+    /// The samples up to there are counted.
+    Counts,
+}
+
 /// One thing that is not the same.
 #[derive(Debug, Clone)]
 pub(super) struct Difference {
@@ -62,6 +77,8 @@ pub(super) struct Difference {
     pub(super) kind: Kind,
     /// The name of the series.
     pub(super) metric: String,
+    /// Whether it comes of a body that was found to be bad after some of its samples.
+    pub(super) aborted: Option<Aborted>,
     /// All of it: which series, which scrape, what stands on both sides.
     pub(super) text: String,
 }
@@ -125,6 +142,32 @@ impl Half {
         }
     }
 
+    /// Scrapes that failed after some samples of the body were read.
+    fn aborted(&self) -> BTreeSet<i64> {
+        let schedule = |name: &'static str| {
+            let named = self.series.iter();
+            let named = named.filter(move |(labels, samples)| {
+                labels.get("__name__").is_some_and(|it| it == name)
+                    && samples.iter().all(|(time, _)| {
+                        let place = self.times.binary_search_by_key(time, |(time, _)| *time);
+                        place.is_ok()
+                    })
+            });
+            named.flat_map(|(_, samples)| samples)
+        };
+        let is = |bits: u64, test: fn(f64) -> bool| bits != STALE && test(f64::from_bits(bits));
+        let failed = schedule("up").filter(|(_, bits)| is(*bits, |value| value == 0.0));
+        let failed: BTreeSet<i64> = failed.map(|(time, _)| *time).collect();
+        let begun = schedule(SCHEDULE).filter(|(_, bits)| is(*bits, |value| value > 0.0));
+        let begun = begun.filter(|(time, _)| failed.contains(time));
+        begun
+            .filter_map(|(time, _)| match self.place(*time) {
+                Place::Scrape(number) => Some(number),
+                Place::At(_) => None,
+            })
+            .collect()
+    }
+
     fn last(&self) -> i64 {
         self.first + i64::try_from(self.times.len()).unwrap() - 1
     }
@@ -177,6 +220,7 @@ pub(super) fn compare(
     let mut pair = Pair {
         target,
         last: reference.last().min(ours.last()),
+        aborted: reference.aborted(),
         values,
         compared,
     };
@@ -198,6 +242,9 @@ pub(super) fn compare(
                 pair.samples(labels, wanted, found);
             }
             None if wanted.is_empty() => {}
+            None if wanted.values().all(|bits| *bits == STALE) => {
+                pair.samples(labels, wanted, BTreeMap::new());
+            }
             None => pair.differs(Kind::MissingSeries, labels, &sketch(&wanted)),
         }
     }
@@ -213,6 +260,8 @@ struct Pair<'a> {
     target: &'a str,
     /// The last scrape that both have.
     last: i64,
+    /// Scrapes that the reference gave up after some samples.
+    aborted: BTreeSet<i64>,
     values: Values,
     compared: &'a mut Compared,
 }
@@ -228,7 +277,26 @@ impl Pair<'_> {
             kind,
             text: format!("{name}{{{others}}} {text}"),
             metric: name,
+            aborted: None,
         });
+    }
+
+    /// The same at a scrape, which may be one that was given up, or the next.
+    fn differs_at(&mut self, place: Place, kind: Kind, labels: &Labels, text: &str) {
+        self.differs(kind, labels, &format!("{place:?}: {text}"));
+        let (Place::Scrape(number), Some(added)) = (place, self.compared.differences.last_mut())
+        else {
+            return;
+        };
+        let is_behind = self.aborted.contains(&(number - 1));
+        let is_count = kind == Kind::Value && COUNTS.contains(&&*added.metric);
+        added.aborted = match kind {
+            Kind::ExtraMarker if self.aborted.contains(&number) => Some(Aborted::Markers),
+            Kind::MissingMarker if is_behind => Some(Aborted::Markers),
+            Kind::Value if is_behind && added.metric == ADDED => Some(Aborted::Markers),
+            Kind::Value if is_count && self.aborted.contains(&number) => Some(Aborted::Counts),
+            _ => None,
+        };
     }
 
     fn distances(&mut self, reference: &Half, ours: &Half) {
@@ -290,8 +358,8 @@ impl Pair<'_> {
                 None => Kind::MissingSample,
             };
             let found = found.map_or_else(|| "nothing".to_owned(), show);
-            let text = format!("{place:?}: reference {}, ours {found}", show(*wanted));
-            self.differs(kind, labels, &text);
+            let text = format!("reference {}, ours {found}", show(*wanted));
+            self.differs_at(*place, kind, labels, &text);
         }
         for (place, found) in found {
             let kind = if found == STALE {
@@ -299,8 +367,8 @@ impl Pair<'_> {
             } else {
                 Kind::ExtraSample
             };
-            let text = format!("{place:?}: reference nothing, ours {}", show(found));
-            self.differs(kind, labels, &text);
+            let text = format!("reference nothing, ours {}", show(found));
+            self.differs_at(place, kind, labels, &text);
         }
     }
 

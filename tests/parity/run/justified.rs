@@ -3,7 +3,7 @@
 //! We do as Prometheus 3 does; the reference is what a distribution has, and may be older. What is
 //! not on this list makes the proof fail, and so does an entry that nothing agrees with any more.
 
-use super::compare::{Difference, Kind};
+use super::compare::{Aborted, Difference, Kind};
 
 /// Why something differs.
 pub(super) struct Reason {
@@ -50,3 +50,11 @@ pub(super) const REASONS: &[Reason] = &[
 /// Bounds that are not written as floats are compared as if they were.
 pub(super) const BOUNDS: &str = "Prometheus 2 keeps `le=\"1\"` and `quantile=\"0\"` of a text as \
      they are; Prometheus 3 writes `1.0` and `0.0`";
+
+/// What is justified of a scrape that fails after some samples of its body.
+pub(super) const ABORTED: [(Aborted, &str); 1] = [(
+    Aborted::Markers,
+    "where a body is bad from some sample on, Prometheus (2 and 3) gives no stale marker to the \
+     series before that sample, although `up` is 0 and their samples are not stored; it gives it \
+     in the next scrape if that has them not; we mark all series of a failed scrape",
+)];

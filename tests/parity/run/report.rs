@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::{Display, Formatter, Result};
 
 use super::compare::{Compared, Difference, Kind};
-use super::justified::{BOUNDS, REASONS};
+use super::justified::{ABORTED, BOUNDS, REASONS};
 
 /// Examples that are shown of each group of differences.
 const EXAMPLES: usize = 3;
@@ -61,6 +61,10 @@ impl Display for Report {
         )?;
         writeln!(f, "justified differences:")?;
         writeln!(f, "  {bounds} series: {BOUNDS}")?;
+        for (aborted, why) in &ABORTED {
+            let fitting = differences.iter().filter(|it| it.aborted == Some(*aborted));
+            writeln!(f, "  {}: {why}", fitting.count())?;
+        }
         for reason in REASONS {
             let count = differences.iter().filter(|it| reason.fits(it)).count();
             if self.targets.iter().any(|target| target == reason.target) {
