@@ -21,7 +21,7 @@ use prometheus_streams::exposition::{Families, Names, Timestamps, WriteOptions, 
 use prometheus_streams::http;
 use prometheus_streams::model::{Format, Labels, Outcome, Text};
 use prometheus_streams::relabel::Rules;
-use prometheus_streams::sink::remote_write::{RemoteWrite, Settings};
+use prometheus_streams::sink::remote_write::{Besides, RemoteWrite, Settings};
 use prometheus_streams::sink::{Delivery, State};
 use prometheus_streams::wire::{
     Body, Column, Columns, Entry, LaneDecoder, LaneEncoder, Role, Scrape, Shape, ShapeStore,
@@ -103,6 +103,7 @@ fn endpoint() -> RemoteWrite {
         publisher_label: true,
         external_labels: Labels::default(),
         write_relabel: Rules::default(),
+        besides: Besides::default(),
         concurrency: 1,
         // A frame goes in one request.
         max_samples_per_send: 1 << 20,

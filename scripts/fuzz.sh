@@ -18,7 +18,7 @@ seconds=${1:-60}
 shift || true
 targets=("$@")
 if [ "${#targets[@]}" = 0 ]; then
-  targets=(config exposition frame lane matching round_trip shape spool subject)
+  targets=(config exposition frame lane matching protobuf round_trip shape spool subject)
 fi
 
 out=$PWD/target/fuzz

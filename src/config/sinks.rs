@@ -127,6 +127,12 @@ fn endpoint(
     let write_relabel = block
         .value("write_relabel_configs")
         .map(|value| relabel::read(&value, NameValidation::default(), report));
+    let besides = remote_write::Besides {
+        exemplars: block.boolean("send_exemplars", report).unwrap_or(false),
+        native_histograms: block
+            .boolean("send_native_histograms", report)
+            .unwrap_or(false),
+    };
     let http = http::read(block, report);
     let queue = block.block("queue_config", &keys::QUEUE_CONFIG, report);
     let queue = queue.map_or_else(Queue::default, |queue| Queue::read(&queue, report));
@@ -144,6 +150,7 @@ fn endpoint(
         publisher_label: publisher_label.unwrap_or(shared.publisher_label),
         external_labels: shared.external_labels.clone(),
         write_relabel: write_relabel.unwrap_or_default(),
+        besides,
         concurrency: queue.concurrency,
         max_samples_per_send: queue.max_samples_per_send,
         batch_send_deadline: queue.batch_send_deadline,

@@ -257,7 +257,57 @@ const START: Position = Position { line: 1, column: 1 };
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// Pieces that documents are made of, in any order.
+    fn pieces() -> impl Strategy<Value = String> {
+        let piece = prop::sample::select(vec![
+            "[",
+            "]",
+            "{",
+            "}",
+            ",",
+            ":",
+            ": ",
+            "- ",
+            "\n",
+            "  ",
+            "\"",
+            "'",
+            "targets",
+            "labels",
+            "null",
+            "~",
+            "\"targets\":",
+            "\"labels\":",
+            "\"a\"",
+            "1",
+            "&a ",
+            "*a",
+            "<<",
+            "\\u00",
+            "é",
+            "\u{0}",
+        ]);
+        prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn no_document_does_harm(text in pieces(), bytes in prop::collection::vec(any::<u8>(), 0..60)) {
+            for language in [Language::Json, Language::Yaml] {
+                for document in [text.as_bytes(), &bytes] {
+                    if let Ok(mut groups) = read(document, language) {
+                        let targets: usize = groups.iter().map(Written::len).sum();
+                        let read = groups.iter_mut().map(|group| group.targets().len());
+                        prop_assert_eq!(read.sum::<usize>(), targets);
+                    }
+                }
+            }
+        }
+    }
 
     fn shown(group: &mut Written) -> String {
         let targets: Vec<String> = group

@@ -15,6 +15,7 @@ use super::parser::Parser;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Families<'a> {
     families: Vec<Family<'a>>,
+    exemplars: usize,
 }
 
 /// A metric family: what metadata says of it, and its samples.
@@ -52,6 +53,7 @@ impl<'a> Families<'a> {
         let mut samples = Vec::new();
         let mut parser = Parser::new(body, format);
         let mut place = 0;
+        let mut exemplars = 0;
         while let Some(entry) = parser.next() {
             place += 1;
             match entry? {
@@ -71,14 +73,25 @@ impl<'a> Families<'a> {
                     }
                 }
                 Entry::Comment(_) => {}
-                Entry::Sample(sample) => samples.push((place, FamilySample::copy(&sample))),
+                Entry::Sample(sample) => {
+                    exemplars += usize::from(sample.exemplar.is_some());
+                    samples.push((place, FamilySample::copy(&sample)));
+                }
             }
         }
         // A sample's family depends on types, which may stand behind it: hence two passes.
         for (place, sample) in samples {
             grouping.add(sample, place, format);
         }
-        Ok(grouping.finish())
+        Ok(Self {
+            families: grouping.finish(),
+            exemplars,
+        })
+    }
+
+    /// Returns how many exemplars the body has; they are not kept.
+    pub fn exemplars(&self) -> usize {
+        self.exemplars
     }
 
     /// Iterates over the families.
@@ -196,12 +209,10 @@ impl<'a> Grouping<'a> {
         has_suffix(family.kind, suffix, format).then_some(at)
     }
 
-    fn finish(self) -> Families<'a> {
+    fn finish(self) -> Vec<Family<'a>> {
         let mut placed: Vec<_> = self.places.into_iter().zip(self.families).collect();
         placed.sort_by_key(|(place, _)| *place);
-        Families {
-            families: placed.into_iter().map(|(_, family)| family).collect(),
-        }
+        placed.into_iter().map(|(_, family)| family).collect()
     }
 }
 

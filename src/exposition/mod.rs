@@ -8,6 +8,8 @@
 //! It must never panic or be slower than linear, whatever the bytes; it does no I/O, adds no
 //! labels and has no opinion about a sample's age. Bodies are limited by who fetches them.
 
+pub mod protobuf;
+
 mod entry;
 mod error;
 mod families;
@@ -28,7 +30,7 @@ pub use error::{Keyword, Reason, SyntaxError};
 pub use families::{Families, Family, FamilySample};
 pub use media::{ContentTypeError, MediaType, choose, format_of};
 pub(crate) use number::{NORMAL_NAN, parse_seconds, parse_value};
-pub(crate) use parser::is_exemplar;
 pub use parser::{Parser, Summary, check};
+pub(crate) use parser::{is_exemplar, with_exemplar};
 pub use protocol::{NameEscaping, Protocol, accept_header};
 pub use write::{Names, Timestamps, WriteOptions, Written, write_text};

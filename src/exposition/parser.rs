@@ -130,14 +130,18 @@ impl<'a> Parser<'a> {
             labels: self.labels.as_slice(),
             value: sample.value,
             timestamp_ms: sample.timestamp_ms,
-            exemplar: sample.exemplar.map(|end| Exemplar {
-                labels: self.exemplar_labels.as_slice(),
-                value: end.value,
-                timestamp_ms: end.timestamp_ms,
-            }),
+            exemplar: sample.exemplar.map(|end| self.lend_exemplar(&end)),
             line,
             text: sample.text,
             kind: self.kind,
+        }
+    }
+
+    fn lend_exemplar(&self, end: &ExemplarEnd) -> Exemplar<'_, 'a> {
+        Exemplar {
+            labels: self.exemplar_labels.as_slice(),
+            value: end.value,
+            timestamp_ms: end.timestamp_ms,
         }
     }
 
@@ -414,8 +418,16 @@ impl<'a> Parser<'a> {
 
 /// Tells whether this is an exemplar as it stands behind a sample, from the space on, and no more.
 pub(crate) fn is_exemplar(text: &[u8]) -> bool {
+    with_exemplar(text, |_| ()).is_some()
+}
+
+/// Reads an exemplar as it stands behind a sample, from the space on; `None` if it is none, or if
+/// there is more.
+pub(crate) fn with_exemplar<T>(text: &[u8], take: impl FnOnce(Exemplar<'_, '_>) -> T) -> Option<T> {
     let mut parser = Parser::new(text, Format::OpenMetrics);
-    matches!(parser.exemplar(), Ok(Some(_))) && parser.scan.peek().is_none()
+    let end = parser.exemplar().ok()??;
+    let is_all = parser.scan.peek().is_none();
+    is_all.then(|| take(parser.lend_exemplar(&end)))
 }
 
 fn openmetrics_word<'a>(scan: &mut Scan<'a>) -> &'a [u8] {

@@ -279,7 +279,7 @@ fn write_sample(sample: &FamilySample<'_>, timestamp_ms: Option<i64>, out: &mut 
 }
 
 /// Writes a value such that it reads back as the same double.
-fn push_value(value: f64, out: &mut String) {
+pub(super) fn push_value(value: f64, out: &mut String) {
     /// Below and above, plain digits are longer than an exponent.
     const PLAIN: std::ops::Range<f64> = 1e-5..1e17;
     if value.is_nan() {
@@ -297,7 +297,7 @@ fn push_value(value: f64, out: &mut String) {
     }
 }
 
-fn push_name(name: &str, is_plain: impl Fn(&str) -> bool, out: &mut String) {
+pub(super) fn push_name(name: &str, is_plain: impl Fn(&str) -> bool, out: &mut String) {
     if is_plain(name) {
         out.push_str(name);
     } else {
@@ -305,13 +305,13 @@ fn push_name(name: &str, is_plain: impl Fn(&str) -> bool, out: &mut String) {
     }
 }
 
-fn push_string(text: &str, out: &mut String) {
+pub(super) fn push_string(text: &str, out: &mut String) {
     out.push('"');
     push_escaped(text, &[('\\', "\\\\"), ('\n', "\\n"), ('"', "\\\"")], out);
     out.push('"');
 }
 
-fn push_escaped(text: &str, escapes: &[(char, &str)], out: &mut String) {
+pub(super) fn push_escaped(text: &str, escapes: &[(char, &str)], out: &mut String) {
     if !text.contains(['\\', '\n', '"']) {
         out.push_str(text);
         return;
@@ -325,7 +325,7 @@ fn push_escaped(text: &str, escapes: &[(char, &str)], out: &mut String) {
 }
 
 /// Tells whether a metric name needs no quotes.
-fn is_metric_name(name: &str) -> bool {
+pub(super) fn is_metric_name(name: &str) -> bool {
     !name.starts_with(|c: char| c.is_ascii_digit())
         && !name.is_empty()
         && name
@@ -334,6 +334,6 @@ fn is_metric_name(name: &str) -> bool {
 }
 
 /// Tells whether a label name needs no quotes.
-fn is_label_name(name: &str) -> bool {
+pub(super) fn is_label_name(name: &str) -> bool {
     !name.contains(':') && is_metric_name(name)
 }

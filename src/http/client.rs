@@ -106,7 +106,8 @@ impl Client {
 
     /// Sends a request and reads the answer's body up to `body_max` bytes; the rest is left out.
     ///
-    /// Redirects are not followed: what writes survives only some of them.
+    /// Redirects are followed for `GET` where the settings say so; what writes survives only some
+    /// of them.
     pub async fn send(
         &self,
         method: Method,
@@ -116,6 +117,10 @@ impl Client {
         body_max: usize,
     ) -> Result<Answer, ClientError> {
         let timeout = self.0.timeout;
+        if method == Method::GET && body.is_empty() {
+            let (answer, _is_whole) = self.read(&url, &headers, timeout, body_max).await?;
+            return Ok(answer);
+        }
         let mut ask = Ask {
             method,
             url,
@@ -140,6 +145,20 @@ impl Client {
         timeout: Duration,
         body_max: usize,
     ) -> Result<Answer, ClientError> {
+        match self.read(url, headers, timeout, body_max).await? {
+            (answer, true) => Ok(answer),
+            (_start, false) => Err(ClientError::BodyTooLarge(body_max)),
+        }
+    }
+
+    /// Returns the answer at the end of all redirects, and whether its body is all there.
+    async fn read(
+        &self,
+        url: &Url,
+        headers: &HeaderMap,
+        timeout: Duration,
+        body_max: usize,
+    ) -> Result<(Answer, bool), ClientError> {
         let whole = self.follow(url, headers, timeout, body_max);
         match tokio::time::timeout(timeout, whole).await {
             Ok(answer) => answer,
@@ -153,7 +172,7 @@ impl Client {
         headers: &HeaderMap,
         timeout: Duration,
         body_max: usize,
-    ) -> Result<Answer, ClientError> {
+    ) -> Result<(Answer, bool), ClientError> {
         let mut way = Way::new(url);
         for _ in 0..=REDIRECTS_MAX {
             let mut ask = Ask {
@@ -172,14 +191,11 @@ impl Client {
                     .collect();
             }
             let (answer, is_whole) = self.ask(ask, body_max).await?;
-            if self.0.follow_redirects && is_redirect(answer.status) {
-                let next = way.follow(&answer.headers);
-                next.map_err(ClientError::Redirect)?;
-            } else if is_whole {
-                return Ok(answer);
-            } else {
-                return Err(ClientError::BodyTooLarge(body_max));
+            if !(self.0.follow_redirects && is_redirect(answer.status)) {
+                return Ok((answer, is_whole));
             }
+            let next = way.follow(&answer.headers);
+            next.map_err(ClientError::Redirect)?;
         }
         Err(ClientError::Redirect("stopped after 10 redirects"))
     }
@@ -199,7 +215,7 @@ impl Client {
         let mut response = self.0.transport.send(ask).await?;
         let headers = std::mem::take(response.headers_mut());
         let status = response.status();
-        let (body, is_whole) = read(&mut response, timeout, body_max).await?;
+        let (body, is_whole) = read_up_to(&mut response, timeout, body_max).await?;
         let answer = Answer {
             status,
             headers,
@@ -210,7 +226,7 @@ impl Client {
 }
 
 /// Reads a body up to a limit, and tells whether that is all of it.
-pub(super) async fn read(
+pub(super) async fn read_up_to(
     response: &mut reqwest::Response,
     timeout: Duration,
     body_max: usize,

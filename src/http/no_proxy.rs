@@ -75,6 +75,7 @@ impl Rule {
             });
         }
         let (host, port) = match item.rsplit_once(':') {
+            Some((host, "")) => (host, None),
             Some((host, port)) if !port.ends_with(']') => (host, Some(port.parse().ok()?)),
             _ => (item, None),
         };
@@ -181,6 +182,7 @@ mod tests {
             &["foo.com", "a.foo.com:80"],
             &["foo.com:81", "https://foo.com"],
         );
+        check("foo.com:", &["foo.com:81"], &["bar.com"]);
         check("foo.com:443", &["https://foo.com"], &["foo.com"]);
         check("10.0.0.1:8080", &["10.0.0.1:8080"], &["10.0.0.1"]);
         check(

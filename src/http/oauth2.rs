@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use url::form_urlencoded;
 
 use super::auth::{basic, sensitive};
-use super::client::read;
+use super::client::read_up_to;
 use super::transport::{Ask, Transport};
 use super::{AuthError, ClientError, OAuth2};
 use crate::retry::{Backoff, Retry};
@@ -245,7 +245,7 @@ impl Inner {
             .map_err(TokenError::NotAHeader)?;
         let sent = self.transport.send(ask).await;
         let mut response = sent.map_err(TokenError::Ask)?;
-        let (body, is_whole) = read(&mut response, TIMEOUT, ANSWER_MAX)
+        let (body, is_whole) = read_up_to(&mut response, TIMEOUT, ANSWER_MAX)
             .await
             .map_err(TokenError::Ask)?;
         if !is_whole {

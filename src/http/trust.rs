@@ -1,5 +1,6 @@
 //! TLS of one client: built when it is first needed, and anew when its files change.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -37,7 +38,7 @@ struct State {
 }
 
 /// What tells one content of a file from another, without reading it.
-type Stamp = (SystemTime, u64);
+type Stamp = (SystemTime, u64, u64);
 
 impl Trust {
     /// Checks settings; what is only the system's store is not looked at before it is needed, so
@@ -130,5 +131,6 @@ fn files(settings: &tls::Settings) -> Vec<PathBuf> {
 
 fn stamp(path: &PathBuf) -> Option<Stamp> {
     let metadata = std::fs::metadata(path).ok()?;
-    Some((metadata.modified().ok()?, metadata.len()))
+    // The third tells a file that was moved here from one that was copied with its time.
+    Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
 }

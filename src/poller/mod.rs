@@ -85,10 +85,12 @@ pub async fn run(context: Context) -> Result<Ending, PollerError> {
     let settings = config.poller_stream.clone().ok_or(PollerError::NoStream)?;
     let spool = config.spool.clone();
     let spool = spool.map(|settings| open(settings, &clock)).transpose()?;
-    let (scrape_metrics, discover_metrics, metrics) = metrics.register("poller", |registry| {
+    let discover_metrics = metrics.register("discover", |registry| {
+        discover::Metrics::register(registry, clock.clone())
+    });
+    let (scrape_metrics, metrics) = metrics.register("poller", |registry| {
         (
             scrape::Metrics::register(registry),
-            discover::Metrics::register(registry, clock.clone()),
             Metrics::register(registry),
         )
     });

@@ -155,20 +155,21 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::scrape::Config;
+    use crate::discover::Group;
+    use crate::scrape::{self, Config};
 
     fn wanted(config: &Arc<Config>, names: &[&str]) -> Vec<Wanted> {
-        let target = |name: &&str| Wanted {
-            target: Target {
-                labels: Arc::new(Labels::of_target("node", name)),
-                url: url::Url::parse(&format!("http://{name}/metrics")).unwrap(),
-                interval: Duration::from_secs(15),
-                timeout: Duration::from_secs(10),
-                config: Arc::clone(config),
-            },
-            is_over_limit: false,
+        let target = |name: &&str| vec![("__address__".to_owned(), (*name).to_owned())];
+        let group = Group {
+            targets: names.iter().map(target).collect(),
+            ..Group::default()
         };
-        names.iter().map(target).collect()
+        let found = scrape::targets(config, &[Arc::new(group)]);
+        let wanted = found.kept.into_iter().map(|target| Wanted {
+            target: Arc::new(target),
+            is_over_limit: false,
+        });
+        wanted.collect()
     }
 
     fn numbered(config: &Arc<Config>, numbers: std::ops::Range<usize>) -> Vec<Wanted> {
@@ -180,13 +181,13 @@ mod tests {
     }
 
     fn config() -> Arc<Config> {
-        Arc::new(crate::scrape::tests::config())
+        Arc::new(scrape::tests::config())
     }
 
     /// Names what an update changed.
     #[track_caller]
     fn check(changes: &Changes, started: &[&str], changed: &[&str], removed: &[&str]) {
-        let names = |targets: Vec<&Target>| {
+        let names = |targets: Vec<&Arc<Target>>| {
             let mut names: Vec<String> = targets
                 .iter()
                 .map(|target| target.labels.instance().to_owned())
@@ -218,7 +219,7 @@ mod tests {
             &[],
         );
         let mut slower = wanted(&config, &["b", "c"]);
-        slower[0].target.interval = Duration::from_secs(30);
+        Arc::make_mut(&mut slower[0].target).interval = Duration::from_secs(30);
         check(&roster.update(1, slower), &["c"], &["b"], &["a"]);
         let mut many = wanted(&config, &["b", "c"]);
         many[1].is_over_limit = true;
@@ -230,9 +231,9 @@ mod tests {
     fn labels_belong_to_the_job_that_had_them_first() {
         let (mut roster, config) = (Roster::new(), config());
         roster.update(1, wanted(&config, &["a"]));
-        let changes = roster.update(2, wanted(&config, &["a", "b", "b"]));
+        let changes = roster.update(2, wanted(&config, &["a", "b"]));
         check(&changes, &["b"], &[], &[]);
-        assert_eq!(changes.shadowed, 2);
+        assert_eq!(changes.shadowed, 1);
         roster.update(1, Vec::new());
         check(
             &roster.update(2, wanted(&config, &["a", "b"])),

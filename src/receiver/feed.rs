@@ -247,6 +247,7 @@ impl Feed {
     /// Learns from a message that was dealt with in an earlier life.
     fn learn(&mut self, subject: &Subject, message: Incoming) {
         let (lane, phase) = (&subject.lane, message.phase);
+        self.silence.learns();
         let (message, _) = Message::of(message, subject.kind);
         let records = self.intake.learn(lane, &message);
         if !records.is_empty() && message.is_frame() {

@@ -93,6 +93,12 @@ impl Silence {
         }
     }
 
+    /// Notes that what came before the start is still being read: of lanes that are known already
+    /// there may be more to come.
+    pub(super) fn learns(&mut self) {
+        self.hears_since = Instant::now();
+    }
+
     /// Notes whether messages are taken in at the moment.
     pub(super) fn listen(&mut self, can_hear: bool) {
         if self.is_deaf || !can_hear {
@@ -236,6 +242,19 @@ mod tests {
         assert_eq!(taken(&mut silence), [1]);
         pass(100).await;
         assert_eq!(taken(&mut silence), [2]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_is_silent_while_the_past_is_being_read() {
+        let mut silence = silence();
+        for _ in 0..10 {
+            silence.know(&lane(1), Duration::from_secs(1000));
+            silence.learns();
+            pass(100).await;
+            assert_eq!(taken(&mut silence), [0; 0]);
+        }
+        pass(21).await;
+        assert_eq!(taken(&mut silence), [1]);
     }
 
     #[tokio::test(start_paused = true)]

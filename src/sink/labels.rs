@@ -86,6 +86,11 @@ impl<'a> TargetLabels<'a> {
         self.target.iter().any(|(target, _)| *target == name)
     }
 
+    /// Tells whether labels of series stand as they are.
+    pub(super) fn honors_labels(&self) -> bool {
+        self.honors_labels
+    }
+
     /// Tells whether series with explicit timestamps get stale markers, too.
     pub(super) fn tracks_timestamps(&self) -> bool {
         self.tracks_timestamps

@@ -19,10 +19,16 @@ pub(super) enum Removal {
     RefusedTimestamp,
     /// A sample's explicit timestamp; the sample stays.
     Timestamp,
+    /// A native histogram that the sink is not to get, or cannot take.
+    NativeHistogram,
+    /// A native histogram that cannot be read.
+    BadHistogram,
+    /// An exemplar that the sink is not to get, or cannot take.
+    Exemplar,
 }
 
 impl Removal {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 10] = [
         Self::Duplicate,
         Self::Colliding,
         Self::InvalidName,
@@ -30,6 +36,9 @@ impl Removal {
         Self::Relabeled,
         Self::RefusedTimestamp,
         Self::Timestamp,
+        Self::NativeHistogram,
+        Self::BadHistogram,
+        Self::Exemplar,
     ];
 
     fn as_str(self) -> &'static str {
@@ -41,6 +50,9 @@ impl Removal {
             Self::Relabeled => "relabeled",
             Self::RefusedTimestamp => "refused_timestamp",
             Self::Timestamp => "timestamp",
+            Self::NativeHistogram => "native_histogram",
+            Self::BadHistogram => "bad_histogram",
+            Self::Exemplar => "exemplar",
         }
     }
 }
@@ -101,7 +113,7 @@ mod tests {
         removals.add(Removal::Timestamp);
         removed.add(&removals);
         let counts = removed.counts();
-        assert_eq!(counts.len(), 7);
+        assert_eq!(counts.len(), Removal::ALL.len());
         assert!(counts.contains(&("duplicate", 2)));
         assert!(counts.contains(&("timestamp", 1)));
         assert!(counts.contains(&("reserved_name", 0)));

@@ -1,7 +1,7 @@
 //! Builds TLS client configurations.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -142,19 +142,18 @@ fn verifier(
     settings: &Settings,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<WebPkiServerVerifier>, TlsError> {
-    let mut roots = RootCertStore::empty();
-    let place = if let Some(ca) = &settings.ca {
-        for certificate in certificates("certificate", ca)? {
-            roots.add(certificate).map_err(|error| TlsError::Roots {
-                place: place(ca),
-                detail: error.to_string(),
-            })?;
+    let (roots, place) = match &settings.ca {
+        Some(ca) => {
+            let mut roots = RootCertStore::empty();
+            for certificate in certificates("certificate", ca)? {
+                roots.add(certificate).map_err(|error| TlsError::Roots {
+                    place: place(ca),
+                    detail: error.to_string(),
+                })?;
+            }
+            (Arc::new(roots), place(ca))
         }
-        place(ca)
-    } else {
-        // Some systems hold certificates that no longer parse: the others are still good.
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        "the system's store".to_owned()
+        None => (system_roots(), "the system's store".to_owned()),
     };
     if roots.is_empty() {
         return Err(TlsError::Missing {
@@ -162,12 +161,29 @@ fn verifier(
             place,
         });
     }
-    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
+    WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider))
         .build()
         .map_err(|error| TlsError::Roots {
             place,
             detail: error.to_string(),
         })
+}
+
+/// Returns the certificates that the system trusts, read once: some hundred kilobytes, which every
+/// client would have otherwise. A store that is empty may be filled later.
+fn system_roots() -> Arc<RootCertStore> {
+    static READ: OnceLock<Arc<RootCertStore>> = OnceLock::new();
+    if let Some(roots) = READ.get() {
+        return Arc::clone(roots);
+    }
+    let mut roots = RootCertStore::empty();
+    // Some systems hold certificates that no longer parse: the others are still good.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let roots = Arc::new(roots);
+    if roots.is_empty() {
+        return roots;
+    }
+    Arc::clone(READ.get_or_init(|| roots))
 }
 
 fn certificates(what: &'static str, pem: &Pem) -> Result<Vec<CertificateDer<'static>>, TlsError> {

@@ -8,6 +8,7 @@ use prometheus_streams::config::{self, Config, Role};
 use prometheus_streams::http;
 use prometheus_streams::model::{Labels, Secret};
 use prometheus_streams::sink::pushgateway::OnFailure;
+use prometheus_streams::sink::remote_write::Besides;
 use prometheus_streams::spool;
 use prometheus_streams::telemetry::Level;
 use prometheus_streams::tls::{Pem, Version};
@@ -151,6 +152,15 @@ fn defaults_are_those_of_the_reference() {
         (seconds(5), true)
     );
     assert!(endpoint.external_labels.is_empty());
+    assert_eq!(endpoint.besides, Besides::default());
+    let (config, _) = load(
+        "remote_write: [{url: 'http://a', send_exemplars: true, send_native_histograms: true}]\n",
+    );
+    let both = Besides {
+        exemplars: true,
+        native_histograms: true,
+    };
+    assert_eq!(config.remote_write[0].besides, both);
 }
 
 #[test]
@@ -180,6 +190,37 @@ fn numbers_and_strings_stand_for_each_other() {
     assert_eq!(config.identity, "12");
     assert_eq!(config.admin.unwrap().port, 10_000);
     assert_eq!(config.log.level, Level::Debug);
+}
+
+#[test]
+fn a_site_is_silent_after_five_minutes_unless_the_file_says_otherwise() {
+    #[track_caller]
+    fn check(text: &str, expected: Option<u64>, warning: &str) {
+        let (config, warnings) = load(text);
+        assert_eq!(config.site_timeout, expected.map(seconds));
+        assert_eq!(warnings.is_empty(), warning.is_empty(), "{warnings:?}");
+        assert!(warnings.iter().all(|found| found.contains(warning)));
+    }
+    check("debug: true\n", Some(300), "");
+    check("site_timeout: 2m\n", Some(120), "");
+    check("site_timeout: 0s\n", None, "");
+    let warning = ":1:15: `site_timeout` is shorter than two heartbeats";
+    check("site_timeout: 119s\n", Some(119), warning);
+}
+
+#[test]
+fn relabel_rules_of_an_endpoint_are_read() {
+    let (config, warnings) = load(
+        "remote_write:\n- url: http://h/w\n  write_relabel_configs:\n  - regex: go_.*\n    \
+         source_labels: [__name__]\n    action: drop\n- url: http://i/w\n",
+    );
+    assert_eq!(warnings, [""; 0]);
+    let rules: Vec<usize> = config
+        .remote_write
+        .iter()
+        .map(|endpoint| endpoint.write_relabel.as_slice().len())
+        .collect();
+    assert_eq!(rules, [1, 0]);
 }
 
 #[test]

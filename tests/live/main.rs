@@ -25,6 +25,7 @@ mod parity;
 mod process;
 mod reload;
 mod replay;
+mod same_targets;
 mod silent;
 mod spool;
 mod stream;

@@ -11,6 +11,10 @@ use crate::support::{
 };
 use crate::{SCENARIO, SOON};
 
+/// Milliseconds from one scrape to the next: on a busy machine one may begin late, and then its true
+/// time counts.
+const BUSY: std::ops::Range<i64> = 900..1100;
+
 /// The value that ends a series.
 const STALE: u64 = 0x7ff0_0000_0000_0002;
 
@@ -79,7 +83,8 @@ impl Site {
             let samples = self.endpoint.samples("sim_scrapes_total", instance);
             match samples.as_slice() {
                 [.., before, last] if last.value.to_bits() == STALE => {
-                    assert_eq!(last.time_ms - before.time_ms, 1000, "{samples:?}");
+                    let gap = last.time_ms - before.time_ms;
+                    assert!(BUSY.contains(&gap), "{gap} ms: {samples:?}");
                     Ok(())
                 }
                 other => Err(format!("{:?}", other.last())),
@@ -90,14 +95,14 @@ impl Site {
 
     /// Checks that no scrape was skipped and that each was stamped when it was due.
     fn was_scraped_without_a_gap(&self, instance: &str) {
-        let samples = self.endpoint.samples("sim_scrapes_total", instance);
+        let mut samples = self.endpoint.samples("sim_scrapes_total", instance);
+        samples.retain(|sample| sample.value.to_bits() != STALE);
         for pair in samples.windows(2) {
             let (time, number) = (
                 pair[1].time_ms - pair[0].time_ms,
                 pair[1].value - pair[0].value,
             );
-            // A busy machine may be late by some milliseconds, and then the true time counts.
-            assert!((900..1100).contains(&time) && number == 1.0, "{samples:?}");
+            assert!(BUSY.contains(&time) && number == 1.0, "{samples:?}");
         }
     }
 }
@@ -150,7 +155,9 @@ fn a_hangup_reads_the_configuration_again() {
             {"source_labels": ["__name__"], "regex": "sim_value", "action": "drop"},
             {"target_label": "added", "replacement": "by a rule"},
         ]);
-        jobs[2] = site.job("new", &[("three", 2)]);
+        jobs.as_array_mut()
+            .unwrap()
+            .push(site.job("new", &[("three", 2)]));
         poller.rewrite(site.config(&jobs));
         poller.hang_up();
         site.is_scraped("three").await;

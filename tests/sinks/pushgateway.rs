@@ -8,7 +8,7 @@ use prometheus_streams::sink::State;
 use prometheus_streams::sink::pushgateway::Pushgateway;
 
 use crate::support::{
-    Server, assert_same, exposed, failed, gateway_settings, get, series_of, states,
+    Server, assert_same, exposed, failed, gateway_settings, get, series_of, states, with_reserved,
 };
 
 /// Every kind of value that a text may hold, but -0: the gateway itself shows it as 0.
@@ -90,6 +90,23 @@ async fn the_site_and_further_labels_are_part_of_the_group() {
         ("exported_zone", "mine"),
     ];
     assert_same(&groups(&server).await, &series_of("x 1\n", &labels));
+}
+
+#[tokio::test]
+async fn a_target_that_honors_labels_keeps_its_group() {
+    let Some(server) = Server::pushgateway().await else {
+        return;
+    };
+    let sink = Pushgateway::build(gateway_settings(&server.url)).unwrap();
+    let text = "a{job=\"mine\"} 1\nb{instance=\"\"} 2\nc{job=\"job/1\"} 3\n\
+        __scrape_samples_scraped__ 7\n";
+    let reserved = [("__honor_labels__", "true"), ("__scrape_timeout__", "1")];
+    let mut batch = [with_reserved(exposed("i", 1, text), &reserved)];
+    sink.deliver(&mut batch).await.unwrap();
+    assert_eq!(states(&batch), ["delivered"]);
+    let group = [("job", "job/1"), ("instance", "i")];
+    let expected = "a{exported_job=\"mine\"} 1\nb 2\nc 3\n";
+    assert_same(&groups(&server).await, &series_of(expected, &group));
 }
 
 #[tokio::test]

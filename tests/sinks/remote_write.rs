@@ -8,7 +8,7 @@ use prometheus_streams::sink::remote_write::RemoteWrite;
 
 use crate::support::{
     Server, assert_same, delivery, endpoint_settings, exposed, failed, get, now_ms, series_of,
-    states, wait_for,
+    states, valued, wait_for, with_reserved,
 };
 
 const VALUES: &str = "v{n=\"1\"} 0.1\nv{n=\"2\"} 1e300\nv{n=\"3\"} 5e-324\nv{n=\"4\"} -0\n\
@@ -131,6 +131,42 @@ async fn the_series_of_a_silent_site_end_behind_its_last_scrape_and_live_again()
     assert_same(&server.query(all, last + 9_999).await, &BTreeMap::new());
     assert_eq!(server.query(all, last + 10_000).await.len(), 7);
     assert_eq!(server.query(all, last + 30_000).await.len(), 7);
+}
+
+#[tokio::test]
+async fn what_the_poller_says_of_target_and_scrape_is_heeded() {
+    let Some(server) = Server::prometheus().await else {
+        return;
+    };
+    let sink = prometheus_sink(&server);
+    let time = now_ms() - 60_000;
+    let reserved = [
+        ("__honor_labels__", "true"),
+        ("__scrape_timeout__", "2.5"),
+        ("__scrape_sample_limit__", "100"),
+    ];
+    let text = "a{job=\"mine\"} 1\nb{instance=\"\"} 2\nc 3\n\
+        __scrape_samples_scraped__ 7\n__scrape_body_size_bytes__ 1234\n";
+    let mut batch = [
+        with_reserved(exposed("i", time, text), &reserved),
+        with_reserved(valued("i", time + 10_000, text), &reserved),
+    ];
+    sink.deliver(&mut batch).await.unwrap();
+    assert_eq!(states(&batch), ["delivered"; 2]);
+    let about = |added: u32| {
+        series(&format!(
+            "up 1\nscrape_duration_seconds 0.25\nscrape_samples_scraped 7\n\
+             scrape_samples_post_metric_relabeling 3\nscrape_series_added {added}\n\
+             scrape_timeout_seconds 2.5\nscrape_sample_limit 100\nscrape_body_size_bytes 1234\n"
+        ))
+    };
+    for (time, added) in [(time, 3), (time + 10_000, 0)] {
+        let mut expected = about(added);
+        expected.extend(series_of("a 1\n", &[("job", "mine"), TARGET[1]]));
+        expected.extend(series_of("b 2\n", &TARGET[..1]));
+        expected.extend(series("c 3\n"));
+        assert_same(&server.query("{job=~\".+\"}", time).await, &expected);
+    }
 }
 
 #[tokio::test]

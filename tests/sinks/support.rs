@@ -239,6 +239,7 @@ pub(crate) fn endpoint_settings(url: Url) -> remote_write::Settings {
         publisher_label: false,
         external_labels: Labels::default(),
         write_relabel: Rules::default(),
+        besides: remote_write::Besides::default(),
         concurrency: 2,
         max_samples_per_send: 2000,
         batch_send_deadline: Duration::from_millis(10),
@@ -285,6 +286,16 @@ pub(crate) fn valued(instance: &str, time_ms: i64, text: &str) -> Delivery {
         let shape = Arc::new(shape);
         Body::Columns(Columns { shape, column })
     }));
+    delivery
+}
+
+/// The same of a target with reserved labels.
+pub(crate) fn with_reserved(mut delivery: Delivery, reserved: &[(&str, &str)]) -> Delivery {
+    let mut scrape = Scrape::clone(&delivery.scrape);
+    let own = scrape.target.iter();
+    let labels: Vec<_> = own.chain(reserved.iter().copied()).collect();
+    scrape.target = Arc::new(Labels::new(labels));
+    delivery.scrape = Arc::new(scrape);
     delivery
 }
 

@@ -14,6 +14,10 @@ pub(crate) struct TimeSeries {
     pub(crate) labels: Vec<Label>,
     #[prost(message, repeated, tag = "2")]
     pub(crate) samples: Vec<Sample>,
+    #[prost(message, repeated, tag = "3")]
+    pub(crate) exemplars: Vec<Exemplar>,
+    #[prost(message, repeated, tag = "4")]
+    pub(crate) histograms: Vec<Histogram>,
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]
@@ -30,4 +34,70 @@ pub(crate) struct Sample {
     pub(crate) value: f64,
     #[prost(int64, tag = "2")]
     pub(crate) timestamp: i64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Exemplar {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) labels: Vec<Label>,
+    #[prost(double, tag = "2")]
+    pub(crate) value: f64,
+    #[prost(int64, tag = "3")]
+    pub(crate) timestamp: i64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Histogram {
+    #[prost(oneof = "Count", tags = "1, 2")]
+    pub(crate) count: Option<Count>,
+    #[prost(double, tag = "3")]
+    pub(crate) sum: f64,
+    #[prost(sint32, tag = "4")]
+    pub(crate) schema: i32,
+    #[prost(double, tag = "5")]
+    pub(crate) zero_threshold: f64,
+    #[prost(oneof = "ZeroCount", tags = "6, 7")]
+    pub(crate) zero_count: Option<ZeroCount>,
+    #[prost(message, repeated, tag = "8")]
+    pub(crate) negative_spans: Vec<BucketSpan>,
+    #[prost(sint64, repeated, tag = "9")]
+    pub(crate) negative_deltas: Vec<i64>,
+    #[prost(double, repeated, tag = "10")]
+    pub(crate) negative_counts: Vec<f64>,
+    #[prost(message, repeated, tag = "11")]
+    pub(crate) positive_spans: Vec<BucketSpan>,
+    #[prost(sint64, repeated, tag = "12")]
+    pub(crate) positive_deltas: Vec<i64>,
+    #[prost(double, repeated, tag = "13")]
+    pub(crate) positive_counts: Vec<f64>,
+    #[prost(int32, tag = "14")]
+    pub(crate) reset_hint: i32,
+    #[prost(int64, tag = "15")]
+    pub(crate) timestamp: i64,
+    #[prost(double, repeated, tag = "16")]
+    pub(crate) custom_values: Vec<f64>,
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Oneof)]
+pub(crate) enum Count {
+    #[prost(uint64, tag = "1")]
+    Whole(u64),
+    #[prost(double, tag = "2")]
+    Float(f64),
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Oneof)]
+pub(crate) enum ZeroCount {
+    #[prost(uint64, tag = "6")]
+    Whole(u64),
+    #[prost(double, tag = "7")]
+    Float(f64),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub(crate) struct BucketSpan {
+    #[prost(sint32, tag = "1")]
+    pub(crate) offset: i32,
+    #[prost(uint32, tag = "2")]
+    pub(crate) length: u32,
 }

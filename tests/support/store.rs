@@ -27,9 +27,14 @@ pub(crate) struct Prometheus {
 impl Prometheus {
     /// Starts it and waits until it is ready.
     pub(crate) async fn start(lab: &Lab) -> Self {
+        Self::start_with(lab, "global: {}\n").await
+    }
+
+    /// The same with a configuration file of this text.
+    pub(crate) async fn start_with(lab: &Lab, text: &str) -> Self {
         let port = free_port();
         let config = lab.file("prometheus", "yml");
-        fs::write(&config, "global: {}\n").unwrap();
+        fs::write(&config, text).unwrap();
         let mut command = Command::new("prometheus");
         command
             .arg(format!("--config.file={}", config.display()))
@@ -52,6 +57,18 @@ impl Prometheus {
     /// Returns the address to write to.
     pub(crate) fn write_url(&self) -> String {
         format!("http://127.0.0.1:{}/api/v1/write", self.port)
+    }
+
+    /// Returns the labels of its active targets before relabelling.
+    pub(crate) async fn discovered(&self) -> Result<Vec<Labels>, String> {
+        let answer = get(self.port, "/api/v1/targets?state=active").await?;
+        let answer = parse(&answer)?;
+        let targets = answer.pointer("/data/activeTargets");
+        let targets = targets.and_then(Value::as_array).ok_or("no targets")?;
+        Ok(targets
+            .iter()
+            .map(|target| labels(&target["discoveredLabels"]))
+            .collect())
     }
 
     /// Returns every sample that a range selector such as `up[10m]` finds.

@@ -38,6 +38,7 @@ fn main() {
     shapes(&seeds);
     configs(&seeds, &root);
     spools(&seeds);
+    protobufs(&seeds);
     for (name, subject) in [
         ("key", "prom.eu.USDC1.7.0.k"),
         ("shape", "prom.eu.dc1%2Eexample.31.4294967295.s"),
@@ -236,4 +237,94 @@ fn spools(seeds: &Seeds) {
         }
         seeds.put("spool", name, &seed);
     }
+}
+
+/// Bodies with a metric of each type.
+fn protobufs(seeds: &Seeds) {
+    fn part(field: u8, parts: &[&[u8]]) -> Vec<u8> {
+        let content = parts.concat();
+        let length = content.len();
+        let length = [(length & 0x7f) as u8 | 0x80, (length >> 7) as u8];
+        [&[field << 3 | 2][..], &length, &content].concat()
+    }
+    fn double(field: u8, value: f64) -> Vec<u8> {
+        [&[field << 3 | 1][..], &value.to_le_bytes()].concat()
+    }
+    let number = |field: u8, value: u8| vec![field << 3, value];
+    let label = part(1, &[&part(1, &[b"x"]), &part(2, &[b"a\"b"])]);
+    let exemplar = |field| {
+        let time = part(3, &[&number(1, 5), &number(2, 77)]);
+        part(field, &[&label, &double(2, 0.5), &time])
+    };
+    let simple = |field| part(field, &[&double(1, 2.5)]);
+    let counter = part(3, &[&double(1, 2.5), &exemplar(2)]);
+    let quantile = part(3, &[&double(1, 0.5), &double(2, 1e9)]);
+    let summary = part(4, &[&number(1, 3), &double(2, 1.5), &quantile]);
+    let bucket = |count, bound| part(3, &[&number(1, count), &double(2, bound), &exemplar(3)]);
+    let classic = [number(1, 9), double(2, 3.5), bucket(3, 1.0), bucket(5, 1e7)].concat();
+    let spans = |field| {
+        let span = |offset, length| part(field, &[&number(1, offset), &number(2, length)]);
+        [span(0, 2), span(2, 1)].concat()
+    };
+    let sums = [
+        number(1, 9),
+        double(2, 3.5),
+        number(5, 6),
+        double(6, 0.001),
+        number(7, 1),
+    ]
+    .concat();
+    let sides = [
+        spans(9),
+        part(10, &[&[4, 0, 1]]),
+        spans(12),
+        number(13, 2),
+        part(13, &[&[0, 0]]),
+    ];
+    let native = [&sums[..], &sides.concat(), &exemplar(16)].concat();
+    let counts = [1.5_f64, 0.5].map(f64::to_le_bytes).concat();
+    let float = [
+        double(4, 2.0),
+        double(8, 0.0),
+        part(12, &[&number(2, 2)]),
+        part(14, &[&counts]),
+    ];
+    let bounds = [part(3, &[&double(2, 1.0)]), part(3, &[&double(2, 2.0)])].concat();
+    let custom = [
+        number(5, 105),
+        bounds,
+        part(12, &[&number(2, 2)]),
+        part(13, &[&[4, 0]]),
+        number(1, 4),
+    ];
+    let histograms = [classic.clone(), native, float.concat(), custom.concat()];
+    let mut all = Vec::new();
+    let mut put = |name: &str, kind: u8, metric: &[u8]| {
+        let metric = part(4, &[&label, metric, &number(6, 9)]);
+        let head = [
+            part(1, &[name.as_bytes()]),
+            part(2, &[b"Help."]),
+            number(3, kind),
+        ]
+        .concat();
+        let family = part(0, &[&head, &metric, &part(5, &[b"seconds"])]);
+        all.extend_from_slice(&family[1..]);
+        for flags in [0, 2, 1] {
+            let seed = [&[flags][..], &family[1..]].concat();
+            seeds.put("protobuf", &format!("{name}-{kind}-{flags}"), &seed);
+        }
+    };
+    put("c_total", 0, &counter);
+    put("g_seconds", 1, &simple(2));
+    put("s", 2, &summary);
+    put("a.b", 3, &simple(5));
+    for (at, histogram) in histograms.iter().enumerate() {
+        put(&format!("h{at}"), 4 + at as u8 % 2, &part(7, &[histogram]));
+        seeds.put(
+            "protobuf",
+            &format!("message-{at}"),
+            &[&[0], &histogram[..]].concat(),
+        );
+    }
+    seeds.put("protobuf", "all", &[&[0], &all[..]].concat());
 }

@@ -144,6 +144,11 @@ async fn redirects_need_not_be_followed() {
     assert!(error.to_string().contains("stopped after 10"), "{error}");
     let error = get_by(&settings, &url).await.unwrap_err();
     assert!(error.to_string().contains("stopped after 10"), "{error}");
+    let client = Client::build(settings.clone(), Duration::from_secs(10)).unwrap();
+    get(&client, url.clone()).await.unwrap_err();
+    let none = HeaderMap::new();
+    let written = client.send(Method::POST, url.clone(), none, Bytes::new(), 10);
+    assert_eq!(written.await.unwrap().status, 302);
     settings.follow_redirects = false;
     let error = fetch_by(&settings, &url).await.unwrap_err();
     assert_eq!(error.reason(), FailureReason::Status);

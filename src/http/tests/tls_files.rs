@@ -160,6 +160,39 @@ async fn an_authority_that_is_replaced_is_trusted_without_a_restart() {
     get(&client, new_url).await.unwrap_err();
 }
 
+/// Shows the name that a target is asked for, and nothing else.
+#[derive(Debug)]
+struct Named(Arc<Mutex<Vec<String>>>);
+
+impl rustls::server::ResolvesServerCert for Named {
+    fn resolve(
+        &self,
+        hello: rustls::server::ClientHello<'_>,
+    ) -> Option<Arc<rustls::sign::CertifiedKey>> {
+        let name = hello.server_name().unwrap_or_default().to_owned();
+        self.0.lock().unwrap().push(name);
+        None
+    }
+}
+
+#[tokio::test]
+async fn a_target_is_asked_for_by_the_name_that_it_should_have() {
+    let ours = Authority::new();
+    let names = Arc::new(Mutex::new(Vec::new()));
+    let config = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(Named(Arc::clone(&names))));
+    let (_server, mut url) = serve(TlsAcceptor::from(Arc::new(config))).await;
+    let mut settings = ours.trusting();
+    fetch_by(&settings, &url).await.unwrap_err();
+    url.set_host(Some("localhost")).unwrap();
+    fetch_by(&settings, &url).await.unwrap_err();
+    settings.tls.as_mut().unwrap().server_name = Some("target.example".to_owned());
+    fetch_by(&settings, &url).await.unwrap_err();
+    let names = names.lock().unwrap().clone();
+    assert_eq!(names, ["", "localhost", "target.example"]);
+}
+
 #[test]
 fn a_missing_authority_is_told_before_the_first_scrape() {
     let error = Fetcher::new(&trusting(Pem::File("/nowhere/ca.pem".into()))).unwrap_err();

@@ -39,6 +39,7 @@ pub(super) fn translate(
     };
     let mut families = Families::parse(text, format)?;
     let mut removals = Removals::default();
+    removals.add_many(Removal::Exemplar, families.exemplars());
     for family in &mut families {
         family.samples.retain_mut(|sample| {
             if is_report(sample) {
@@ -197,7 +198,7 @@ mod tests {
              # TYPE i_info gauge\ni_info{v=\"1\"} 1\n# TYPE s gauge\ns{s=\"a\"} 1\n\
              # TYPE g_bucket untyped\ng_bucket{le=\"+Inf\"} 1\n# TYPE g_gcount untyped\ng_gcount 1\n\
              # TYPE g_gsum untyped\ng_gsum 2\n# TYPE u untyped\nu 1\n",
-            &[Removal::Timestamp],
+            &[Removal::Timestamp, Removal::Exemplar],
         );
     }
 

@@ -24,13 +24,13 @@ use tokio::sync::Semaphore;
 use url::Url;
 
 use super::labels::TargetLabels;
-use super::removed::Removed;
+use super::removed::{Removal, Removed};
 use super::targets::{TARGETS_MAX, Targets};
 use super::{Batching, DeliverError, Delivery, State, TargetKey};
 use crate::clock::Clock;
 use crate::http::{self, Client, ClientError, ERROR_BODY_MAX};
-use crate::model::{Format, Labels, Note, Outcome, Text};
-use crate::wire::Scrape;
+use crate::model::{Labels, Note, Outcome, Text};
+use crate::wire::{Body, Scrape};
 use answer::{Request, classify};
 
 /// A Pushgateway and how to push to it.
@@ -194,10 +194,7 @@ impl Pushgateway {
         let publisher = self.settings.publisher_label.then_some(&*key.publisher);
         let labels = TargetLabels::new(&scrape.target, publisher, &none);
         match &scrape.outcome {
-            Outcome::Exposed { body, .. } => {
-                let Text { text, format } = body.to_text();
-                self.push(key, &text, format, &labels).await
-            }
+            Outcome::Exposed { body, .. } => self.push(key, body, &labels).await,
             // It belongs to no group.
             Outcome::Noted(Note::Site { .. }) => Ok(State::Delivered),
             Outcome::Failed { .. } | Outcome::Gone | Outcome::Noted(_) => {
@@ -209,17 +206,21 @@ impl Pushgateway {
     async fn push(
         &self,
         key: &TargetKey,
-        text: &Bytes,
-        format: Format,
+        exposed: &Body,
         labels: &TargetLabels<'_>,
     ) -> Result<State, DeliverError> {
-        let body = match body::translate(text, format, labels) {
+        let Text { text, format } = exposed.to_text();
+        let mut body = match body::translate(&text, format, labels) {
             Ok(body) => body,
             Err(error) => {
                 let (reason, detail) = ("bad_syntax", error.to_string());
                 return Ok(State::Rejected { reason, detail });
             }
         };
+        if let Body::Columns(columns) = exposed {
+            let histograms = columns.column.histograms().len();
+            body.removals.add_many(Removal::NativeHistogram, histograms);
+        }
         let state = self.send(Request::Push, labels, body.text.into()).await?;
         self.removed.add(&body.removals);
         // A refused push leaves the group as it was, or makes one that says when it failed.

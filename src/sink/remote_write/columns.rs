@@ -151,6 +151,15 @@ impl ShapeSeries {
         (gone, new)
     }
 
+    /// Returns the encoded labels of a series, by its place in the page.
+    pub(super) fn labels_at(&self, series: usize) -> Option<&[u8]> {
+        let end = *self.ends.get(series)?;
+        let before = series.checked_sub(1).and_then(|above| self.ends.get(above));
+        let start = before.copied().unwrap_or_default();
+        let head = self.heads.get(start as usize..end as usize)?;
+        Some(proto::labels_of_head(head))
+    }
+
     /// Tells whether these are the series of a page.
     pub(super) fn is_of(&self, page: &Arc<Page>) -> bool {
         Arc::ptr_eq(&self.page, page)
@@ -301,17 +310,25 @@ fn origins<'i, T: PartialEq + ?Sized + 'i>(
 }
 
 /// Encodes the labels of the series of a page that have no origin.
+///
+/// The types above them say how bounds and quantiles are spelled.
 fn encode(
     page: &Page,
     origins: &[Option<usize>],
     mut put_labels: impl FnMut(&mut Vec<u8>, &crate::exposition::Sample<'_, '_>),
 ) -> Option<Vec<Vec<u8>>> {
-    let keys = page.keys().zip(origins);
-    let keys = keys.filter(|(_, origin)| origin.is_none());
     let mut text = Vec::new();
-    for (key, _) in keys {
-        text.extend_from_slice(key.as_bytes());
-        text.extend_from_slice(b" 0\n");
+    let mut origins = origins.iter();
+    for line in page.text().split_terminator('\n') {
+        if line.starts_with('#') {
+            if line.contains("TYPE") {
+                text.extend_from_slice(line.as_bytes());
+                text.push(b'\n');
+            }
+        } else if origins.next()?.is_none() {
+            text.extend_from_slice(line.as_bytes());
+            text.extend_from_slice(b" 0\n");
+        }
     }
     if page.format() == Format::OpenMetrics {
         text.extend_from_slice(b"# EOF\n");

@@ -12,6 +12,8 @@ mod answer;
 mod columns;
 mod deliver;
 mod encode;
+mod exemplars;
+mod histograms;
 mod last;
 /// The messages of the specification, for a second opinion.
 #[cfg(test)]
@@ -54,6 +56,8 @@ pub struct Settings {
     pub external_labels: Labels,
     /// What becomes of each series once it has all its labels (`write_relabel_configs`).
     pub write_relabel: relabel::Rules,
+    /// What is sent besides samples that are numbers.
+    pub besides: Besides,
     /// Requests at the same time (`queue_config.max_shards`).
     pub concurrency: usize,
     /// Samples in one request, about (`queue_config.max_samples_per_send`).
@@ -68,6 +72,15 @@ pub struct Settings {
     pub retry_on_http_429: bool,
     /// Authorization, TLS, headers.
     pub http: http::Settings,
+}
+
+/// What an endpoint gets besides samples that are numbers; what it does not get is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Besides {
+    /// Exemplars (`send_exemplars`).
+    pub exemplars: bool,
+    /// Native histograms (`send_native_histograms`).
+    pub native_histograms: bool,
 }
 
 /// Exposition text per sample, about; measured on usual exporters, comments included.
@@ -95,6 +108,7 @@ impl RemoteWrite {
             publisher_label: settings.publisher_label,
             external_labels: settings.external_labels.clone(),
             write_relabel: settings.write_relabel.clone(),
+            besides: settings.besides,
         };
         Ok(Self {
             settings,

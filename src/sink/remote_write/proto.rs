@@ -5,6 +5,7 @@
 //! | `WriteRequest` | `timeseries` | 1 | `TimeSeries`, repeated |
 //! | `TimeSeries` | `labels` | 1 | `Label`, repeated, sorted by name |
 //! | `TimeSeries` | `samples` | 2 | `Sample`, repeated; here always one |
+//! | `TimeSeries` | `exemplars`, `histograms` | 3, 4 | see `exemplars.rs`, `histograms.rs` |
 //! | `Label` | `name`, `value` | 1, 2 | string |
 //! | `Sample` | `value` | 1 | double |
 //! | `Sample` | `timestamp` | 2 | int64, milliseconds |
@@ -13,6 +14,8 @@
 //! without decoding them. The labels of a series are written once and kept; see `series.rs`. Where
 //! the same series come again and again, all that stands before the value is kept; see
 //! `columns.rs`.
+
+use crate::exposition::protobuf::put;
 
 /// Field 1 of a message, length-delimited: a series, a label, a label's name.
 const FIELD_1_BYTES: u8 = 0x0a;
@@ -72,6 +75,17 @@ pub(super) fn put_series(out: &mut Vec<u8>, labels: &[u8], value: f64, time_ms: 
     out.push(FIELD_2_VARINT);
     put_varint(out, time);
 }
+
+/// Appends a series with one message in a field of it: an exemplar or a histogram.
+pub(super) fn put_series_of(out: &mut Vec<u8>, labels: &[u8], field: u32, message: &[u8]) {
+    let mut series = Vec::with_capacity(labels.len() + message.len() + 11);
+    series.extend_from_slice(labels);
+    put::bytes(&mut series, field, message);
+    put::bytes(out, TIMESERIES, &series);
+}
+
+/// The field of a request that holds a series.
+const TIMESERIES: u32 = 1;
 
 /// The time of a sample from its tag on, if it has the length that times have nowadays.
 #[derive(Debug, Clone, Copy)]

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::Besides;
 use super::proto;
 use super::series::SeriesHasher;
 use crate::exposition::Sample;
@@ -18,6 +19,7 @@ pub(super) struct Shared {
     pub(super) external_labels: Labels,
     /// What becomes of every series that is written, those about scrapes and sites included.
     pub(super) write_relabel: Rules,
+    pub(super) besides: Besides,
 }
 
 /// What the poller says of a scrape by series that are none of the target's.
@@ -56,10 +58,18 @@ impl Shared {
         sample: &Sample<'_, '_>,
         target: &TargetLabels<'_>,
     ) {
-        match Report::of(sample) {
-            Some(report) => report.put(out),
-            None => self.put_resolved(out, &target.resolve(sample.name, sample.labels)),
+        if let Some(report) = Report::of(sample) {
+            report.put(out);
+            return;
         }
+        // Where labels are honored the poller has relabelled them, and a bound that a rule has
+        // changed stays as it is.
+        let exposed = if target.honors_labels() {
+            Cow::Borrowed(sample.labels)
+        } else {
+            sample.normalized()
+        };
+        self.put_resolved(out, &target.resolve(sample.name, &exposed));
     }
 
     /// Appends the labels of a series about a scrape.

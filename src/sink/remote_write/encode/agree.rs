@@ -10,9 +10,10 @@ use super::*;
 use crate::model::Labels;
 use crate::model::{FailureReason, Format, Note, Text};
 use crate::relabel::{Action, Rule, RuleSettings, Rules};
+use crate::sink::remote_write::Besides;
 use crate::sink::remote_write::messages::WriteRequest;
 use crate::sink::remote_write::series::SeriesHasher;
-use crate::wire::{Column, Columns, Shape, ShapeStore, Value};
+use crate::wire::{Column, Columns, Shape, ShapeStore, Value, match_body};
 
 /// A target that wants everything.
 const RESERVED: [(&str, &str); 6] = [
@@ -68,6 +69,20 @@ const VALUES: [f64; 14] = [
 
 /// Times of samples' own: usual, short, long, and one that no text can spell.
 const TIMES: [i64; 5] = [1_700_000_000_123, 0, 77, 1 << 43, -5];
+
+/// Exemplars of some series.
+const EXEMPLARS: [&str; 4] = [
+    "",
+    " # {trace_id=\"a\"} 1",
+    " # {b=\"1\",a=\"x\\\"y\"} 1.5 1700000000.125",
+    " # {} NaN -0.5",
+];
+
+/// What the endpoint gets.
+const BOTH: Besides = Besides {
+    exemplars: true,
+    native_histograms: true,
+};
 
 /// A series, its value and its own time, by their places in the lists.
 type Sample = (usize, usize, Option<usize>);
@@ -126,7 +141,12 @@ fn body_of(format: Format, samples: &[Sample]) -> String {
             Format::Text => format!(" {}", TIMES[time]),
             Format::OpenMetrics => format!(" {}.{:03}5", TIMES[time] / 1000, TIMES[time] % 1000),
         });
-        format!("{} {value}{}\n", key(*series), time.unwrap_or_default())
+        let exemplar = match format {
+            Format::OpenMetrics => EXEMPLARS[series % EXEMPLARS.len()],
+            Format::Text => "",
+        };
+        let time = time.unwrap_or_default();
+        format!("{} {value}{time}{exemplar}\n", key(*series))
     });
     let end = match format {
         Format::Text => "",
@@ -158,6 +178,7 @@ impl Pair {
                 publisher_label: true,
                 external_labels: Labels::new([("region", "eu")]),
                 write_relabel: Rules::default(),
+                besides: BOTH,
             },
             shapes: ShapeStore::default(),
             known: Vec::new(),
@@ -179,13 +200,11 @@ impl Pair {
             Step::Shape(format, mut samples) => {
                 let mut seen = std::collections::HashSet::new();
                 samples.retain(|(series, ..)| seen.insert(*series));
-                let shape = self.build(&body_of(format, &samples), format);
+                let body = body_of(format, &samples);
+                let shape = self.build(&body, format);
                 self.known.push(self.shapes.insert(shape).unwrap());
                 let shape = self.known.last().unwrap();
-                self.column = shape.template().clone();
-                for (at, (_, _, time)) in samples.iter().enumerate() {
-                    self.column.set_time(at, time.map_or(0, |time| TIMES[time]));
-                }
+                match_body(shape.page(), body.as_bytes(), &mut self.column).unwrap();
                 self.columns()?
             }
             Step::Back(ago) => {

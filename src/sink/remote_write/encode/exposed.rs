@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::beside::{Beside, PutBeside};
 use super::{EncodeError, Encoder, Output, REPORT, TargetState, report};
 use crate::exposition::{Entry, Parser};
 use crate::model::{Format, Text};
 use crate::sink::labels::TargetLabels;
 use crate::sink::remote_write::columns::{Presence, ShapeSeries};
+use crate::sink::remote_write::exemplars::{Exemplars, Owner};
 use crate::sink::remote_write::last::Last;
 use crate::sink::remote_write::proto;
 use crate::sink::remote_write::series::Walk;
@@ -17,12 +19,13 @@ use crate::wire::{Body, Columns, Page};
 
 /// A scrape that brought an exposition.
 pub(super) struct Exposed<'a> {
-    time_ms: i64,
-    labels: &'a TargetLabels<'a>,
+    pub(super) time_ms: i64,
+    pub(super) labels: &'a TargetLabels<'a>,
     last: Option<&'a Last>,
+    pub(super) beside: Option<&'a Beside>,
     /// Whether the last series live, so that those that are gone get a stale marker.
-    was_alive: bool,
-    shared: &'a Shared,
+    pub(super) was_alive: bool,
+    pub(super) shared: &'a Shared,
 }
 
 /// What was written of an exposition.
@@ -35,6 +38,8 @@ pub(super) struct Put {
     pub(super) added: u64,
     /// What the poller says of it.
     pub(super) reported: Reported,
+    /// Its native histograms and exemplars.
+    pub(super) beside: Beside,
 }
 
 /// What is known of values before they are written.
@@ -71,13 +76,43 @@ impl<'a> Exposed<'a> {
             time_ms,
             labels,
             last: before.map(|state| &state.last),
+            beside: before.map(|state| &state.beside),
             was_alive: before.is_some_and(|state| state.is_alive),
             shared,
         }
     }
 
-    /// Writes the samples and stale markers.
+    /// Begins to gather exemplars.
+    pub(super) fn exemplars(&self) -> Exemplars<'a> {
+        let last = self.beside.map(|beside| &beside.exemplars);
+        Exemplars::new(last, self.shared.besides.exemplars, &self.shared.hasher)
+    }
+
+    /// Writes the samples and stale markers, native histograms, and exemplars.
     pub(super) fn put(
+        &self,
+        body: &Body,
+        encoder: &mut Encoder,
+        out: &mut Output<'_>,
+        removals: &mut Removals,
+    ) -> Result<Put, EncodeError> {
+        let mut put = self.put_samples(body, encoder, out, removals)?;
+        let histograms = match body {
+            Body::Columns(columns) => columns.column.histograms(),
+            Body::Text(_) => &[],
+        };
+        let PutBeside {
+            beside,
+            scraped,
+            added,
+        } = self.put_beside(histograms, out, removals);
+        put.beside = beside;
+        put.scraped += scraped;
+        put.added += added;
+        Ok(put)
+    }
+
+    fn put_samples(
         &self,
         body: &Body,
         encoder: &mut Encoder,
@@ -141,6 +176,8 @@ impl<'a> Exposed<'a> {
         let relabeled = hidden.saturating_sub(reported.count());
         removals.add_many(Removal::Relabeled, relabeled);
         out.series += usize::try_from(scraped).unwrap_or(usize::MAX) - relabeled;
+        let labels_of = |series_at| series.labels_at(series_at);
+        self.add_exemplars(columns, labels_of, &mut out.exemplars);
         let now = (&series, &presence);
         let scratch = &mut encoder.scratch;
         let added = match self.last {
@@ -154,6 +191,7 @@ impl<'a> Exposed<'a> {
             scraped,
             added,
             reported,
+            beside: Beside::default(),
         }
     }
 
@@ -192,6 +230,14 @@ impl<'a> Exposed<'a> {
                 removals.add(Removal::Relabeled);
                 continue;
             }
+            if let Some(exemplar) = &sample.exemplar {
+                let owner = Owner {
+                    labels: encoded,
+                    time_ms: sample.timestamp_ms.unwrap_or(self.time_ms),
+                    has_time: has_timestamp,
+                };
+                out.exemplars.add(owner, exemplar);
+            }
             match sample.timestamp_ms {
                 Some(timestamp_ms) => out.put_timed(encoded, sample.value, timestamp_ms),
                 None => out.put(encoded, sample.value, self.time_ms),
@@ -208,6 +254,7 @@ impl<'a> Exposed<'a> {
             scraped,
             added,
             reported,
+            beside: Beside::default(),
         })
     }
 

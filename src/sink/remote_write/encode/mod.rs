@@ -1,10 +1,12 @@
 //! From a scrape to the series of a write request, as Prometheus would have stored it.
 
+mod beside;
 mod exposed;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::exemplars::Exemplars;
 use super::last::Last;
 use super::proto;
 use super::series::{Scratch, TooLarge};
@@ -14,6 +16,7 @@ use crate::model::{FailureReason, Note, Outcome};
 use crate::sink::labels::TargetLabels;
 use crate::sink::removed::Removals;
 use crate::wire::{Body, Scrape};
+use beside::Beside;
 use exposed::Exposed;
 
 /// The value that ends a series: one NaN among many, by its bits.
@@ -42,6 +45,8 @@ const SITE_UP: &str = "prometheus_streams_site_up";
 pub(super) struct TargetState {
     /// The series of the last scrape that did not fail.
     last: Last,
+    /// Its native histograms and exemplars.
+    beside: Beside,
     /// Whether they live: a failed scrape ends them, but a later one will want their labels.
     is_alive: bool,
     /// The labels of the report's series.
@@ -116,6 +121,7 @@ struct Output<'o> {
     /// Samples with a time of their own; they go last.
     timed: Vec<u8>,
     series: usize,
+    exemplars: Exemplars<'o>,
 }
 
 impl Encoder {
@@ -130,16 +136,11 @@ impl Encoder {
     ) -> Result<Encoded, EncodeError> {
         let start = out.len();
         let labels = shared.of_target(publisher, &scrape.target);
-        let mut out = Output {
-            bytes: out,
-            timed: std::mem::take(&mut self.timed),
-            series: 0,
-        };
-        out.timed.clear();
+        let exposed = Exposed::new(scrape.time_ms, &labels, before, shared);
+        let mut out = Output::new(out, std::mem::take(&mut self.timed), exposed.exemplars());
         let mut removals = Removals::default();
         let after = match &scrape.outcome {
             Outcome::Exposed { body, duration } => {
-                let exposed = Exposed::new(scrape.time_ms, &labels, before, shared);
                 let put = exposed.put(body, self, &mut out, &mut removals);
                 if put.is_err() {
                     out.bytes.truncate(start);
@@ -149,26 +150,28 @@ impl Encoder {
                 report.put(&mut out, &put.report(*duration, &labels), scrape.time_ms);
                 After::State(TargetState {
                     last: put.last,
+                    beside: put.beside,
                     is_alive: true,
                     report,
                 })
             }
             Outcome::Failed { duration, reason } => {
                 if let Some(state) = before {
-                    state.put_stale(&mut out, scrape.time_ms, &labels);
+                    state.put_stale(&mut out, scrape.time_ms, &labels, shared);
                 }
                 let report = report_labels(before, &labels, shared);
                 let values = failed(*duration, *reason, &labels);
                 report.put(&mut out, &values, scrape.time_ms);
                 After::State(TargetState {
                     last: before.map(|state| state.last.clone()).unwrap_or_default(),
+                    beside: before.map(|state| state.beside.clone()).unwrap_or_default(),
                     is_alive: false,
                     report,
                 })
             }
             Outcome::Gone => {
                 if let Some(state) = before {
-                    state.put_stale(&mut out, scrape.time_ms, &labels);
+                    state.put_stale(&mut out, scrape.time_ms, &labels, shared);
                     let stale = [STALE; REPORT.len()];
                     state.report.put(&mut out, &stale, scrape.time_ms);
                 }
@@ -206,8 +209,11 @@ impl Encoder {
             let labels = shared.of_target(publisher, &scrape.target);
             let exposed = Exposed::new(scrape.time_ms, &labels, before, shared);
             if let Some(known) = exposed.know(columns, self) {
+                let labels_of = |series| known.series.labels_at(series);
+                let beside = exposed.learn_beside(columns, labels_of);
                 return Ok(After::State(TargetState {
                     last: Last::Columns(known.series, known.presence),
+                    beside,
                     is_alive: true,
                     report: report_labels(before, &labels, shared),
                 }));
@@ -221,10 +227,17 @@ impl Encoder {
 
 impl TargetState {
     /// Ends every living series.
-    fn put_stale(&self, out: &mut Output<'_>, time_ms: i64, target: &TargetLabels<'_>) {
+    fn put_stale(
+        &self,
+        out: &mut Output<'_>,
+        time_ms: i64,
+        target: &TargetLabels<'_>,
+        shared: &Shared,
+    ) {
         if self.is_alive {
             self.last
                 .for_each(|labels, has_time| out.end(labels, has_time, time_ms, target));
+            self.beside.put_stale(out, time_ms, target, shared.besides);
         }
     }
 }
@@ -262,7 +275,7 @@ fn note_down(
     match (note, before) {
         (Note::Expired, _) | (Note::Silent, None) => After::Same,
         (Note::Silent, Some(state)) => {
-            state.put_stale(out, time_ms, labels);
+            state.put_stale(out, time_ms, labels, shared);
             state.report.put(out, &[STALE; REPORT.len()], time_ms);
             After::State(TargetState {
                 is_alive: false,
@@ -328,7 +341,18 @@ fn report_labels(
     }
 }
 
-impl Output<'_> {
+impl<'o> Output<'o> {
+    /// Begins to write; `timed` is memory to use.
+    fn new(bytes: &'o mut Vec<u8>, mut timed: Vec<u8>, exemplars: Exemplars<'o>) -> Self {
+        timed.clear();
+        Self {
+            bytes,
+            timed,
+            series: 0,
+            exemplars,
+        }
+    }
+
     fn put(&mut self, labels: &[u8], value: f64, time_ms: i64) {
         if !proto::is_hidden(labels) {
             proto::put_series(self.bytes, labels, value, time_ms);
@@ -358,5 +382,7 @@ impl Output<'_> {
 
 #[cfg(test)]
 mod agree;
+#[cfg(test)]
+mod besides;
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ use super::*;
 use crate::model::Labels;
 use crate::model::{FailureReason, Format, Note, Text};
 use crate::relabel::{Action, Rule, RuleSettings, Rules};
+use crate::sink::remote_write::Besides;
 use crate::sink::remote_write::messages::WriteRequest;
 use crate::sink::remote_write::series::SeriesHasher;
 use crate::sink::removed::Removal;
@@ -33,6 +34,7 @@ impl Target {
                 publisher_label: false,
                 external_labels: Labels::default(),
                 write_relabel: Rules::default(),
+                besides: Besides::default(),
             },
             state: None,
             time_ms: 1_000,
