@@ -15,6 +15,7 @@ mod schedule;
 mod series;
 mod settings;
 mod shapes;
+mod tally;
 mod targets;
 mod worker;
 

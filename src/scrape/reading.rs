@@ -21,8 +21,9 @@ use super::Config;
 use super::edition::{Edition, EditionError, Report, RewriteError, TextEdition};
 use super::series::{RefusedSeries, SeriesRules};
 use super::shapes::Shapes;
+use super::tally::tally;
 use crate::exposition::{self, SyntaxError};
-use crate::model::{FailureReason, Labels, Text};
+use crate::model::{FailureReason, Labels, Tally, Text};
 use crate::wire::{Body, Column, Columns, Misfit, Shape, match_body};
 
 /// Scrapes that travel as text before a shape is tried again: it then costs a tenth more.
@@ -186,6 +187,11 @@ impl Reading {
             Err(NoColumns::Refused(refused)) => Err(refused.into()),
             Err(NoColumns::Text(cause)) => self.as_text(text, time_max_ms, cause),
         }
+    }
+
+    /// Counts what is reported of a body that could not be read.
+    pub(super) fn tally(&self, text: &Text) -> Tally {
+        tally(text, &self.rules)
     }
 
     fn check_samples(&self, count: usize) -> Result<(), ReadError> {

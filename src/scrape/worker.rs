@@ -16,7 +16,7 @@ use super::{Config, Metrics, Protocol, Target, schedule};
 use crate::clock::Clock;
 use crate::exposition::{self, ContentTypeError, MediaType};
 use crate::http::{FetchError, Fetcher, Fetching, Session};
-use crate::model::{FailureReason, Format, Outcome, Text};
+use crate::model::{FailureReason, Format, Outcome, Tally, Text};
 use crate::telemetry::chain;
 use crate::tls::TlsError;
 use crate::wire::{Body, Record, Scrape};
@@ -94,6 +94,21 @@ enum ScrapeError {
     Read(#[from] ReadError),
     #[error("there are more targets than the `target_limit` of the scrape configuration")]
     TargetLimit,
+}
+
+/// A failed scrape.
+struct Failure {
+    error: ScrapeError,
+    tally: Tally,
+}
+
+impl<E: Into<ScrapeError>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self {
+            error: error.into(),
+            tally: Tally::default(),
+        }
+    }
 }
 
 impl ScrapeError {
@@ -195,14 +210,14 @@ impl Worker {
     async fn scrape(&mut self, time_ms: i64) -> Scrape {
         let begin = Instant::now();
         let result = if self.order.is_over_limit {
-            Err(ScrapeError::TargetLimit)
+            Err(ScrapeError::TargetLimit.into())
         } else {
             self.fetch(time_ms).await
         };
         let duration = begin.elapsed();
         let outcome = match result {
             Ok(fetched) => self.succeeded(fetched),
-            Err(error) => self.failed(&error, duration),
+            Err(failure) => self.failed(&failure, duration),
         };
         Scrape {
             target: Arc::clone(&self.order.target.labels),
@@ -211,7 +226,7 @@ impl Worker {
         }
     }
 
-    async fn fetch(&mut self, time_ms: i64) -> Result<Fetched, ScrapeError> {
+    async fn fetch(&mut self, time_ms: i64) -> Result<Fetched, Failure> {
         let begin = Instant::now();
         let target = &self.order.target;
         let fetched = self
@@ -241,6 +256,10 @@ impl Worker {
             format,
         };
         let read = self.reading.read(&text, time_ms, &self.shapes);
+        let read = read.map_err(|error| Failure {
+            error: error.into(),
+            tally: self.reading.tally(&text),
+        });
         self.session.recycle(text.text);
         Ok(Fetched {
             exposition: read?,
@@ -276,7 +295,8 @@ impl Worker {
         Outcome::Exposed { body, duration }
     }
 
-    fn failed(&mut self, error: &ScrapeError, duration: Duration) -> Outcome<Body> {
+    fn failed(&mut self, failure: &Failure, duration: Duration) -> Outcome<Body> {
+        let Failure { error, tally } = failure;
         let reason = error.reason();
         self.metrics.failed(self.order.target.labels.job(), reason);
         // The change is worth a line; its repetitions are counted.
@@ -286,6 +306,10 @@ impl Worker {
             debug!(%reason, error = chain(error), "scrape failed again");
         }
         self.failures_in_a_row += 1;
-        Outcome::Failed { reason, duration }
+        Outcome::Failed {
+            reason,
+            duration,
+            tally: *tally,
+        }
     }
 }

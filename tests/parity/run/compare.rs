@@ -16,9 +16,7 @@ const SCHEDULE: &str = "scrape_samples_scraped";
 /// Report series whose values are about the scraper.
 const DURATION: &str = "scrape_duration_seconds";
 
-/// What a scraper says of a body.
-const COUNTS: [&str; 3] = [SCHEDULE, "scrape_samples_post_metric_relabeling", ADDED];
-
+/// Series that were not there at the scrape before.
 const ADDED: &str = "scrape_series_added";
 
 /// Samples with times of their own that one side may have more than the other, at the end.
@@ -60,16 +58,6 @@ pub(super) enum Kind {
     Lost,
 }
 
-/// What a body that is bad from some sample on leaves behind, in Prometheus.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Aborted {
-    /// Series before that sample get no stale marker, and count as known in the next scrape, which
-    /// marks those that it does not have.
-    Markers,
-    /// The samples up to there are counted.
-    Counts,
-}
-
 /// One thing that is not the same.
 #[derive(Debug, Clone)]
 pub(super) struct Difference {
@@ -77,8 +65,9 @@ pub(super) struct Difference {
     pub(super) kind: Kind,
     /// The name of the series.
     pub(super) metric: String,
-    /// Whether it comes of a body that was found to be bad after some of its samples.
-    pub(super) aborted: Option<Aborted>,
+    /// Whether it is what a body that was found to be bad after some of its samples leaves behind
+    /// in Prometheus, there or in the next scrape, or in the second in what counts as added.
+    pub(super) is_aborted: bool,
     /// All of it: which series, which scrape, what stands on both sides.
     pub(super) text: String,
 }
@@ -277,7 +266,7 @@ impl Pair<'_> {
             kind,
             text: format!("{name}{{{others}}} {text}"),
             metric: name,
-            aborted: None,
+            is_aborted: false,
         });
     }
 
@@ -288,14 +277,14 @@ impl Pair<'_> {
         else {
             return;
         };
+        let is_here = self.aborted.contains(&number);
         let is_behind = self.aborted.contains(&(number - 1));
-        let is_count = kind == Kind::Value && COUNTS.contains(&&*added.metric);
-        added.aborted = match kind {
-            Kind::ExtraMarker if self.aborted.contains(&number) => Some(Aborted::Markers),
-            Kind::MissingMarker if is_behind => Some(Aborted::Markers),
-            Kind::Value if is_behind && added.metric == ADDED => Some(Aborted::Markers),
-            Kind::Value if is_count && self.aborted.contains(&number) => Some(Aborted::Counts),
-            _ => None,
+        let is_second = self.aborted.contains(&(number - 2));
+        added.is_aborted = match kind {
+            Kind::ExtraMarker => is_here,
+            Kind::MissingMarker => is_behind,
+            Kind::Value => added.metric == ADDED && (is_here || is_behind || is_second),
+            _ => false,
         };
     }
 

@@ -76,8 +76,9 @@ pub(super) struct Files {
     address: String,
 }
 
-/// How long a target is gone: more than the two intervals and a bit after which its series end.
-const GONE: Duration = Duration::from_secs(50);
+/// How many scrapes the one in its place is there for: longer than the two intervals and a bit
+/// after which the series of one that is gone end.
+const STANDS_IN: u64 = 4;
 
 impl Files {
     /// Writes the first version of the file.
@@ -93,14 +94,11 @@ impl Files {
     /// Takes a target out of the file and puts it back; one scraper has a file of its own, so that
     /// both see it at the same scrape.
     pub(super) async fn drive(self, server: Arc<Server>, side: Side) {
-        let mut scrapes = 0;
-        loop {
-            scrapes += 3;
-            until(|| server.count("files-b", side) >= scrapes).await;
+        for turn in 1.. {
+            until(|| server.count("files-b", side) >= 3 * turn).await;
             self.write(&["files-a", "files-c"]);
-            sleep(GONE).await;
+            until(|| server.count("files-c", side) >= STANDS_IN * turn).await;
             self.write(&["files-a", "files-b"]);
-            scrapes = server.count("files-b", side);
         }
     }
 

@@ -271,7 +271,11 @@ async fn delivered(receiver: &Program, store: u16) -> Vec<String> {
     })
     .await;
     let mut notes = Vec::new();
-    for name in ["receiver_dropped_total", "receiver_invalid_total"] {
+    for name in [
+        "receiver_dropped_total",
+        "receiver_invalid_messages_total",
+        "receiver_undecodable_scrapes_total",
+    ] {
         let count = receiver.metric(name, &[]).await;
         if count > 0.0 {
             notes.push(format!("the receiver's {name} is {count}"));

@@ -32,7 +32,9 @@ impl Report {
 
     fn unjustified(&self) -> impl Iterator<Item = &Difference> {
         let differences = self.compared.differences.iter();
-        differences.filter(|difference| !REASONS.iter().any(|reason| reason.fits(difference)))
+        differences.filter(|difference| {
+            !difference.is_aborted && !REASONS.iter().any(|reason| reason.fits(difference))
+        })
     }
 }
 
@@ -61,10 +63,8 @@ impl Display for Report {
         )?;
         writeln!(f, "justified differences:")?;
         writeln!(f, "  {bounds} series: {BOUNDS}")?;
-        for (aborted, why) in &ABORTED {
-            let fitting = differences.iter().filter(|it| it.aborted == Some(*aborted));
-            writeln!(f, "  {}: {why}", fitting.count())?;
-        }
+        let aborted = differences.iter().filter(|it| it.is_aborted).count();
+        writeln!(f, "  {aborted}: {ABORTED}")?;
         for reason in REASONS {
             let count = differences.iter().filter(|it| reason.fits(it)).count();
             if self.targets.iter().any(|target| target == reason.target) {

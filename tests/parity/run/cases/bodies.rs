@@ -159,9 +159,9 @@ fn timestamps(ask: &Ask<'_>) -> Answer {
     let held = now - i64::try_from(n % 4).unwrap() * 3000;
     let back = now - i64::try_from(n % 3).unwrap() * 60_000;
     let ahead = now + 3_600_000;
-    // In turn with and without a time.
+    // In turn with and without a time, which is that of no other scrape.
     let sometimes = if n % 2 == 0 {
-        format!(" {now}")
+        format!(" {}", now - 60_000)
     } else {
         String::new()
     };

@@ -11,6 +11,12 @@ pub(super) fn cases() -> Vec<Case> {
     };
     vec![
         case("syntax", &[("syntax", syntax)]),
+        case("leading-blank", &[("leading-blank", leading_blank)]),
+        case("zero-byte", &[("zero-byte", zero_byte)]),
+        case(
+            "openmetrics-of-3",
+            &[("openmetrics-of-3", open_metrics_of_3)],
+        ),
         case("numbers", &[("numbers", numbers)]),
         case(
             "openmetrics-syntax",
@@ -37,8 +43,6 @@ const LINES: &[&[u8]] = &[
     b"a{b=\"c\"}1",
     b"a\t1",
     b"a  \t 1  ",
-    b" a 1",
-    b"\ta 1",
     b"a 1 1600000000000",
     b"a 1 1.5",
     b"a 1 1e3",
@@ -96,7 +100,6 @@ const LINES: &[&[u8]] = &[
     b"a",
     b"a ",
     b"=1",
-    b"\x00",
     b"a\x00b 1",
     b"a{b=\"\x00\"} 1",
     b"a{b=\"c\"} 1 ",
@@ -172,6 +175,38 @@ const NUMBERS: &[&str] = &[
     "½",
 ];
 
+fn leading_blank(ask: &Ask<'_>) -> Answer {
+    let line = ask.pick(&["a 1", " a 1", "a 2", "\ta 1"]);
+    Answer::text(format!(
+        "scrape_count {}\nbefore 1\n{line}\nafter 1\n",
+        ask.number
+    ))
+}
+
+fn zero_byte(ask: &Ask<'_>) -> Answer {
+    let line = ask.pick(&["a 1", "\0", "a 2", "\0a 1"]);
+    Answer::text(format!(
+        "scrape_count {}\nbefore 1\n{line}\nafter 1\n",
+        ask.number
+    ))
+}
+
+/// Lines that only Prometheus 3 takes.
+fn open_metrics_of_3(ask: &Ask<'_>) -> Answer {
+    let line = ask.pick(&[
+        "a 1",
+        "a{b=\"c\",} 1",
+        "a 2",
+        "a 1 1600000000 # {x=\"y\"} 1",
+        "a 3",
+        "a 1 # {x=\"y\"} 1",
+    ]);
+    let number = ask.number;
+    Answer::open_metrics(format!(
+        "# TYPE scrape_count gauge\nscrape_count {number}\nbefore 1\n{line}\nafter 1\n# EOF\n"
+    ))
+}
+
 fn open_metrics_syntax(ask: &Ask<'_>) -> Answer {
     let line = ask.pick(OPEN_METRICS_LINES);
     let number = ask.number;
@@ -182,7 +217,6 @@ fn open_metrics_syntax(ask: &Ask<'_>) -> Answer {
 
 const OPEN_METRICS_LINES: &[&str] = &[
     "a{b=\"c\"} 1",
-    "a{b=\"c\",} 1",
     "a{} 1",
     "a {b=\"c\"} 1",
     "a{ b=\"c\"} 1",
@@ -192,8 +226,6 @@ const OPEN_METRICS_LINES: &[&str] = &[
     "a 1 1600000000.5 ",
     "a 1 1.6e9",
     "a 1 NaN",
-    "a 1 1600000000 # {x=\"y\"} 1",
-    "a 1 # {x=\"y\"} 1",
     "a_total 1 # {x=\"y\"} 1 1600000000.25",
     "a_total 1 # {} 1",
     "a_total 1 # {x=\"y\"}",
@@ -226,8 +258,8 @@ const OPEN_METRICS_LINES: &[&str] = &[
     "a{b=\"\\q\"} 1",
     "a:b 1",
     "a.b 1",
-    "# TYPE a histogram\na_bucket{le=\"1\"} 1\na_bucket{le=\"+Inf\"} 1",
-    "# TYPE a histogram\na_bucket{le=\"1.0\"} 1\na_bucket{le=\"+Inf\"} 1",
+    "# TYPE a histogram\na_bucket{le=\"2\"} 1\na_bucket{le=\"+Inf\"} 1",
+    "# TYPE a histogram\na_bucket{le=\"4.0\"} 1\na_bucket{le=\"+Inf\"} 1",
     "# TYPE a counter\na_total 1\na_created 1600000000",
     "# TYPE a counter\na 1",
 ];
