@@ -1,14 +1,40 @@
 //! `prometheus-streams check`
 
 use std::io;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
+use anyhow::{Context as _, Result};
+use prometheus_streams::clock::Clock;
 use prometheus_streams::config::{self, Config, LoadError, Loaded, Problems, Role};
-use prometheus_streams::service::{EXIT_FAILED, EXIT_USAGE};
-use prometheus_streams::telemetry::chain;
+use prometheus_streams::discover::{self, Discovery, Groups};
+use prometheus_streams::scrape::{self, explain};
+use prometheus_streams::service::{self, EXIT_FAILED, EXIT_USAGE};
+use prometheus_streams::telemetry::{self, chain};
+use prometheus_streams::tls;
 
 use crate::print;
+
+/// What to check.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Check as well that there is all that this program needs
+    #[arg(long, value_name = "PROGRAM")]
+    r#for: Option<Program>,
+    /// Print the targets after discovery and relabelling, and what is none and why
+    #[arg(long)]
+    targets: bool,
+    /// Print what each rule does to one target; its instance, or its address before relabelling
+    #[arg(long, value_name = "JOB/INSTANCE")]
+    relabel: Option<String>,
+    /// The file
+    file: PathBuf,
+}
+
+/// The longest that a source of targets may take to answer.
+const SOURCE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A program that a file can be for.
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -20,14 +46,18 @@ pub(crate) enum Program {
 }
 
 /// Prints what is wrong with a file; problems are what was asked for, so they go to stdout.
-pub(crate) fn run(file: &Path, program: Option<Program>) -> ExitCode {
-    let checked = Config::load(file).and_then(|loaded| {
-        require(&loaded.config, program)?;
+pub(crate) fn run(program: &service::Options, options: &Options) -> ExitCode {
+    let prometheus = program.prometheus_config.as_deref();
+    let checked = Config::load_with(&options.file, prometheus).and_then(|loaded| {
+        require(&loaded.config, options.r#for)?;
         Ok(loaded)
     });
     match checked {
-        Ok(Loaded { warnings, .. }) => {
+        Ok(Loaded { config, warnings }) => {
             drop(print(&mut io::stdout(), &config::render(&warnings)));
+            if options.targets || options.relabel.is_some() {
+                return explain(&config, options);
+            }
             let count = match warnings.len() {
                 0 => "is good".to_owned(),
                 1 => "is good, with 1 warning".to_owned(),
@@ -35,7 +65,7 @@ pub(crate) fn run(file: &Path, program: Option<Program>) -> ExitCode {
             };
             drop(print(
                 &mut io::stdout(),
-                &format!("{} {count}\n", file.display()),
+                &format!("{} {count}\n", options.file.display()),
             ));
             ExitCode::SUCCESS
         }
@@ -59,4 +89,71 @@ fn require(config: &Config, program: Option<Program>) -> Result<(), Problems> {
         Some(Program::Poller) => config.require(Role::Poller),
         Some(Program::Receiver) => config.require(Role::Receiver),
     }
+}
+
+/// Asks every source once, and prints what becomes of what they list.
+fn explain(config: &Config, options: &Options) -> ExitCode {
+    tls::install_provider();
+    let explained = tokio::runtime::Runtime::new()
+        .context("cannot start the runtime")
+        .and_then(|runtime| runtime.block_on(explain_all(config, options)));
+    match explained {
+        Ok(code) => code,
+        Err(error) => {
+            drop(print(&mut io::stderr(), &format!("{error:#}\n")));
+            ExitCode::from(EXIT_FAILED)
+        }
+    }
+}
+
+async fn explain_all(config: &Config, options: &Options) -> Result<ExitCode> {
+    // Nobody reads what is counted here.
+    let metrics = telemetry::Metrics::new().register("discover", |registry| {
+        discover::Metrics::register(registry, Clock::system())
+    });
+    let mut is_good = true;
+    let mut is_found = options.relabel.is_none();
+    for scrape in &config.scrape.configs {
+        let instance = options.relabel.as_ref().map(|wanted| {
+            let rest = wanted.strip_prefix(&*scrape.job_name)?;
+            rest.strip_prefix('/')
+        });
+        let instance = match instance {
+            // One target was asked for, and it is of another job.
+            Some(None) if !options.targets => continue,
+            instance => instance.flatten(),
+        };
+        let (groups, failures) = discover_once(scrape, &metrics).await?;
+        for (kind, error) in failures {
+            is_good = false;
+            let line = format!("job `{}`, {kind}: {}\n", scrape.job_name, chain(&error));
+            drop(print(&mut io::stderr(), &line));
+        }
+        if options.targets {
+            drop(print(&mut io::stdout(), &explain::list(scrape, &groups)));
+        }
+        if let Some(text) = instance.and_then(|name| explain::relabelling(scrape, &groups, name)) {
+            is_found = true;
+            drop(print(&mut io::stdout(), &text));
+        }
+    }
+    if !is_found {
+        is_good = false;
+        let line = "no source lists such a target; `--targets` shows all\n";
+        drop(print(&mut io::stderr(), line));
+    }
+    Ok(if is_good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(EXIT_FAILED)
+    })
+}
+
+async fn discover_once(
+    scrape: &Arc<scrape::Config>,
+    metrics: &discover::Metrics,
+) -> Result<(Groups, Vec<(String, discover::DiscoverError)>)> {
+    let discovery = Discovery::new(&scrape.job_name, &scrape.discovery, metrics.clone())
+        .with_context(|| format!("cannot discover targets of job `{}`", scrape.job_name))?;
+    Ok(discovery.once(SOURCE_TIMEOUT).await)
 }

@@ -31,15 +31,10 @@ enum Command {
     Receiver,
     /// Read a configuration file and print every problem in it
     ///
-    /// Exits with 0 when the file is good, with 1 when it has problems and with 2 when it cannot
-    /// be read.
-    Check {
-        /// Check as well that there is all that this program needs
-        #[arg(long, value_name = "PROGRAM")]
-        r#for: Option<check::Program>,
-        /// The file
-        file: PathBuf,
-    },
+    /// With --targets or --relabel it also asks every source of targets once, and tells what
+    /// becomes of what they list. Exits with 0 when the file is good, with 1 when it has problems or
+    /// a source fails, and with 2 when it cannot be read.
+    Check(check::Options),
     /// Print stored messages as exposition text with their headers
     ///
     /// A frame may need frames of its lane before it, from the last key frame on, and the shapes
@@ -68,7 +63,7 @@ fn main() -> ExitCode {
         Command::Receiver => {
             service::exit_code(service::run(Role::Receiver, &options, receiver::run))
         }
-        Command::Check { r#for, file } => check::run(&file, r#for),
+        Command::Check(check) => check::run(&options, &check),
         Command::Decode { raw, files } => decode::run(&files, style(raw)),
         Command::Tail(tail) => tail::run(&options, &tail),
     }

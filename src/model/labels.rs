@@ -9,6 +9,9 @@ pub const RESERVED_PREFIX: &str = "__";
 /// empty one too.
 pub const HONOR_LABELS: &str = "__honor_labels__";
 
+/// `true`: the poller has applied rules to the series, so bounds and quantiles stand as they are.
+pub const METRIC_RELABEL: &str = "__metric_relabel__";
+
 /// `true`: series with explicit timestamps get stale markers, too.
 pub const TRACK_TIMESTAMPS_STALENESS: &str = "__track_timestamps_staleness__";
 
@@ -90,6 +93,13 @@ impl Labels {
     /// Tells whether there is no label.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Returns the labels without those that are reserved.
+    pub fn plain(&self) -> Self {
+        let plain = self.0.iter();
+        let plain = plain.filter(|(name, _)| !name.starts_with(RESERVED_PREFIX));
+        Self(plain.cloned().collect())
     }
 
     /// Returns a hash that is the same on every machine and in every release.

@@ -73,6 +73,17 @@ pub struct Tally {
     pub kept: u64,
 }
 
+impl Tally {
+    /// Adds samples that no rule drops.
+    #[must_use]
+    pub fn and(self, samples: u64) -> Self {
+        Self {
+            scraped: self.scraped.saturating_add(samples),
+            kept: self.kept.saturating_add(samples),
+        }
+    }
+}
+
 /// What a receiver says of its own where nothing came from a site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Note {

@@ -85,6 +85,9 @@ struct StateLabel {
     state: &'static str,
 }
 
+/// What becomes of targets that discovery has found.
+const STATES: [&str; 3] = ["kept", "dropped", "invalid"];
+
 fn job_label(job: &str) -> JobLabel {
     JobLabel {
         job: job.to_owned(),
@@ -187,13 +190,23 @@ impl Metrics {
 
     /// Tells what became of the targets that a job's discovery has found.
     pub(super) fn discovered(&self, job: &str, kept: usize, dropped: usize, invalid: usize) {
-        for (state, count) in [("kept", kept), ("dropped", dropped), ("invalid", invalid)] {
+        for (state, count) in STATES.into_iter().zip([kept, dropped, invalid]) {
             let label = StateLabel {
                 job: job.to_owned(),
                 state,
             };
             let count = i64::try_from(count).unwrap_or(i64::MAX);
             self.found.get_or_create(&label).set(count);
+        }
+    }
+
+    /// Removes what is known of a job that there is no more.
+    pub(super) fn forget(&self, job: &str) {
+        for state in STATES {
+            self.found.remove(&StateLabel {
+                job: job.to_owned(),
+                state,
+            });
         }
     }
 

@@ -13,6 +13,7 @@
 
 mod backlog;
 mod frames;
+mod jobs;
 mod keeper;
 mod lane;
 mod metrics;
@@ -21,8 +22,8 @@ mod publisher;
 mod roster;
 mod signals;
 
+pub use jobs::JobError;
 pub use metrics::Metrics;
-pub use pool::JobError;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -7,7 +7,7 @@
 //! only if it did not come back. A poller that stops says nothing of its targets: they will be
 //! back.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
@@ -16,13 +16,13 @@ use tokio::time::{Duration, Instant, sleep_until};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{error, info, warn};
 
+use super::jobs::{JobError, Jobs, Replaced};
 use super::lane::{Lane, Live, Outside};
 use super::roster::{Changes, JobId, Roster, Wanted};
 use super::{Site, frames};
 use crate::bus::LaneId;
-use crate::discover::{self, Discovery, Groups};
 use crate::model::{Labels, Outcome};
-use crate::scrape::{self, Config, Means, Order, Target, Tools, Worker};
+use crate::scrape::{self, Order, Target, Tools, Worker};
 use crate::service::{self, ScrapeReload};
 use crate::spool::Entry;
 use crate::telemetry::chain;
@@ -32,36 +32,10 @@ use crate::wire::{Record, Scrape};
 /// now and then; when it is full the workers wait, and nothing is lost.
 const RECORDS_QUEUE: usize = 256;
 
-/// Jobs whose targets may have changed, on their way to the pool, which looks at all that it has
-/// then. A job that is ahead of it waits.
-const UPDATES_QUEUE: usize = 64;
-
-/// Why a scrape configuration cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum JobError {
-    /// Its HTTP client cannot be built.
-    #[error("cannot set up the HTTP client of job `{job}`")]
-    Client {
-        /// The job.
-        job: String,
-        /// The cause.
-        source: crate::tls::TlsError,
-    },
-    /// Its discovery cannot be built.
-    #[error("cannot set up the discovery of job `{job}`")]
-    Discovery {
-        /// The job.
-        job: String,
-        /// The cause.
-        source: discover::DiscoverError,
-    },
-}
-
 /// All that is scraped.
 pub(super) struct Pool {
     site: Arc<Site>,
-    jobs: Vec<Job>,
-    last_id: JobId,
+    jobs: Jobs,
     roster: Roster,
     workers: HashMap<Arc<Labels>, WorkerHandle>,
     lanes: BTreeMap<u32, LaneHandle>,
@@ -70,42 +44,10 @@ pub(super) struct Pool {
     tasks: JoinSet<()>,
     /// Where lanes put closed frames.
     closed: mpsc::Sender<Entry>,
-    updates_tx: mpsc::Sender<JobId>,
     updates_rx: mpsc::Receiver<JobId>,
     /// Whether every job has told its targets once; before, none is scraped, so that the lanes are
     /// as many as it takes.
     has_begun: bool,
-}
-
-/// One scrape configuration.
-struct Job {
-    id: JobId,
-    config: Arc<Config>,
-    means: Arc<Means>,
-    discovery: Arc<Running>,
-    /// Ends what wakes the pool for this job.
-    _waker: DropGuard,
-    /// Targets that another job scrapes.
-    shadowed: usize,
-    is_over_limit: bool,
-}
-
-/// What becomes of a scrape configuration.
-struct Plan {
-    config: Arc<Config>,
-    /// The job that had its targets so far.
-    before: Option<JobId>,
-    /// Whether that job just goes on.
-    is_same: bool,
-    /// That job's discovery, if it would find the same.
-    discovery: Option<Arc<Running>>,
-}
-
-/// A discovery that runs as long as a job has it.
-struct Running {
-    settings: Vec<discover::Settings>,
-    groups: watch::Receiver<Option<Groups>>,
-    _stop: DropGuard,
 }
 
 struct WorkerHandle {
@@ -134,23 +76,20 @@ impl Pool {
         settings: &scrape::Settings,
         closed: mpsc::Sender<Entry>,
     ) -> Result<Self, JobError> {
-        // Jobs write, the pool reads.
-        let (updates_tx, updates_rx) = mpsc::channel(UPDATES_QUEUE);
+        let (mut jobs, updates_rx) = Jobs::new(site.discover_metrics.clone());
+        jobs.replace(settings)?;
         let mut pool = Self {
             site,
-            jobs: Vec::new(),
-            last_id: 0,
+            jobs,
             roster: Roster::new(),
             workers: HashMap::new(),
             lanes: BTreeMap::new(),
             farewells: Vec::new(),
             tasks: JoinSet::new(),
             closed,
-            updates_tx,
             updates_rx,
             has_begun: false,
         };
-        pool.take_settings(settings)?;
         // A site without any target still tells that it lives.
         pool.lane(0);
         Ok(pool)
@@ -190,15 +129,23 @@ impl Pool {
 
     /// Takes new scrape configurations as a whole, or none of them.
     async fn reload(&mut self, settings: &scrape::Settings) -> service::Outcome {
-        match self.take_settings(settings) {
-            Ok(replaced) => {
+        match self.jobs.replace(settings) {
+            Ok(Replaced { begun, ended }) => {
                 info!(jobs = self.jobs.len(), "scrape configurations reloaded");
-                for (job, removed) in replaced {
-                    if removed {
-                        self.apply(job, Vec::new()).await;
-                    } else {
-                        self.update(job).await;
+                for (before, job) in &begun {
+                    if let Some(before) = before {
+                        self.roster.hand_over(*before, *job);
                     }
+                }
+                for (job, name) in ended {
+                    self.apply(job, Vec::new()).await;
+                    if !self.jobs.has_name(&name) {
+                        self.site.discover_metrics.forget(&name);
+                        self.site.metrics.forget(&name);
+                    }
+                }
+                for (_, job) in begun {
+                    self.update(job).await;
                 }
                 self.begin_if_all_known().await;
                 Ok(())
@@ -213,139 +160,17 @@ impl Pool {
         }
     }
 
-    /// Replaces the jobs; returns those that are new, and those that are gone.
-    ///
-    /// A job whose configuration is the same stays; one of the same name takes over the targets,
-    /// and the discovery if that is the same.
-    fn take_settings(
-        &mut self,
-        settings: &scrape::Settings,
-    ) -> Result<Vec<(JobId, bool)>, JobError> {
-        let mut kept = vec![false; self.jobs.len()];
-        let mut find = |is_it: &dyn Fn(&Job) -> bool| {
-            let mut jobs = self.jobs.iter().zip(&mut kept);
-            let (job, kept) = jobs.find(|(job, kept)| !**kept && is_it(job))?;
-            *kept = true;
-            Some(job)
-        };
-        let mut plans: Vec<Plan> = Vec::with_capacity(settings.configs.len());
-        for config in &settings.configs {
-            let same = find(&|job| *job.config == **config);
-            plans.push(Plan {
-                config: Arc::clone(config),
-                before: same.map(|job| job.id),
-                is_same: same.is_some(),
-                discovery: None,
-            });
-        }
-        for plan in plans.iter_mut().filter(|plan| !plan.is_same) {
-            let name = &plan.config.job_name;
-            if let Some(job) = find(&|job| job.config.job_name == *name) {
-                plan.before = Some(job.id);
-                let is_same = job.discovery.settings == plan.config.discovery;
-                plan.discovery = is_same.then(|| Arc::clone(&job.discovery));
-            }
-        }
-        let mut new = Vec::with_capacity(plans.len());
-        for plan in plans {
-            let job = if plan.is_same {
-                None
-            } else {
-                self.last_id += 1;
-                Some(self.job(plan.config, self.last_id, plan.discovery)?)
-            };
-            new.push((job, plan.before));
-        }
-        // From here on nothing fails.
-        let mut old: HashMap<JobId, Job> = self.jobs.drain(..).map(|job| (job.id, job)).collect();
-        let mut replaced = Vec::new();
-        for (job, before) in new {
-            let before = before.and_then(|id| old.remove(&id));
-            match (job, before) {
-                (Some(job), before) => {
-                    if let Some(before) = before {
-                        self.roster.hand_over(before.id, job.id);
-                    }
-                    replaced.push((job.id, false));
-                    self.jobs.push(job);
-                }
-                (None, Some(same)) => self.jobs.push(same),
-                (None, None) => {}
-            }
-        }
-        replaced.extend(old.into_keys().map(|id| (id, true)));
-        Ok(replaced)
-    }
-
-    /// Sets up a job; its discovery begins.
-    fn job(
-        &self,
-        config: Arc<Config>,
-        id: JobId,
-        discovery: Option<Arc<Running>>,
-    ) -> Result<Job, JobError> {
-        let means = Means::new(&config).map_err(|source| JobError::Client {
-            job: config.job_name.clone(),
-            source,
-        })?;
-        let discovery = match discovery {
-            Some(discovery) => discovery,
-            None => self.discover(&config)?,
-        };
-        let waker = CancellationToken::new();
-        let (until, updates) = (waker.clone(), self.updates_tx.clone());
-        let mut groups = discovery.groups.clone();
-        groups.mark_changed();
-        tokio::spawn(async move {
-            let waking = async {
-                while groups.changed().await.is_ok() {
-                    if groups.borrow_and_update().is_some() && updates.send(id).await.is_err() {
-                        return;
-                    }
-                }
-            };
-            until.run_until_cancelled(waking).await;
-        });
-        Ok(Job {
-            id,
-            config,
-            means: Arc::new(means),
-            discovery,
-            _waker: waker.drop_guard(),
-            shadowed: 0,
-            is_over_limit: false,
-        })
-    }
-
-    fn discover(&self, config: &Config) -> Result<Arc<Running>, JobError> {
-        let metrics = self.site.discover_metrics.clone();
-        let settings = config.discovery.clone();
-        let discovery = Discovery::new(&config.job_name, &settings, metrics);
-        let discovery = discovery.map_err(|source| JobError::Discovery {
-            job: config.job_name.clone(),
-            source,
-        })?;
-        // The discovery writes all that it knows, the pool reads the latest.
-        let (groups_tx, groups) = watch::channel(None);
-        let stop = CancellationToken::new();
-        tokio::spawn(discovery.run(groups_tx, stop.clone()));
-        Ok(Arc::new(Running {
-            settings,
-            groups,
-            _stop: stop.drop_guard(),
-        }))
-    }
-
     /// Begins to scrape when every job has told its targets.
     async fn begin_if_all_known(&mut self) {
-        let is_known = |job: &Job| job.discovery.groups.borrow().is_some();
-        if self.has_begun || !self.jobs.iter().all(is_known) {
+        if self.has_begun || !self.jobs.iter().all(|job| job.groups().is_some()) {
             return;
         }
         self.has_begun = true;
-        let wanted: Vec<(JobId, Vec<Wanted>)> = (0..self.jobs.len())
-            .filter_map(|at| self.wanted(at))
-            .collect();
+        let jobs: Vec<JobId> = self.jobs.iter().map(|job| job.id).collect();
+        let wanted = jobs
+            .into_iter()
+            .filter_map(|job| Some((job, self.wanted(job)?)));
+        let wanted: Vec<(JobId, Vec<Wanted>)> = wanted.collect();
         self.roster
             .expect(wanted.iter().map(|(_, wanted)| wanted.len()).sum());
         for (job, wanted) in wanted {
@@ -364,30 +189,27 @@ impl Pool {
             self.begin_if_all_known().await;
             return;
         }
-        let at = self.jobs.iter().position(|known| known.id == job);
         // It may have been replaced meanwhile, or its discovery has not answered yet.
-        let Some((job, wanted)) = at.and_then(|at| self.wanted(at)) else {
+        let Some(wanted) = self.wanted(job) else {
             return;
         };
         if self.apply(job, wanted).await == 0 {
             return;
         }
         // What another job wants as well may be free now.
-        let shadowed = |job: &Job| job.shadowed > 0;
-        let others: Vec<usize> = (0..self.jobs.len())
-            .filter(|at| self.jobs.get(*at).is_some_and(shadowed))
-            .collect();
-        for at in others {
-            if let Some((job, wanted)) = self.wanted(at) {
+        let shadowed = self.jobs.iter().filter(|job| job.shadowed > 0);
+        let others: Vec<JobId> = shadowed.map(|job| job.id).collect();
+        for job in others {
+            if let Some(wanted) = self.wanted(job) {
                 self.apply(job, wanted).await;
             }
         }
     }
 
     /// Returns a job's targets after relabelling.
-    fn wanted(&mut self, at: usize) -> Option<(JobId, Vec<Wanted>)> {
-        let job = self.jobs.get_mut(at)?;
-        let groups = job.discovery.groups.borrow().clone()?;
+    fn wanted(&mut self, job: JobId) -> Option<Vec<Wanted>> {
+        let job = self.jobs.get_mut(job)?;
+        let groups = job.groups()?;
         let targets = scrape::targets(&job.config, &groups);
         let name = &*job.config.job_name;
         for invalid in &targets.invalid {
@@ -420,7 +242,7 @@ impl Pool {
             target: Arc::new(target),
             is_over_limit,
         });
-        Some((job.id, wanted.collect()))
+        Some(wanted.collect())
     }
 
     /// Starts, changes and ends workers; returns how many ended.
@@ -431,7 +253,7 @@ impl Pool {
             removed,
             shadowed,
         } = self.roster.update(id, wanted);
-        if let Some(job) = self.jobs.iter_mut().find(|job| job.id == id) {
+        if let Some(job) = self.jobs.get_mut(id) {
             if shadowed > 0 && job.shadowed == 0 {
                 warn!(
                     job = job.config.job_name,
@@ -450,11 +272,22 @@ impl Pool {
             );
         }
         let ended = removed.len();
+        let read_anew: HashSet<Labels> = if removed.is_empty() {
+            HashSet::new()
+        } else {
+            let started = started.iter().map(|(_, wanted)| &wanted.target);
+            started.map(|target| target.labels.plain()).collect()
+        };
         for (lane, target) in removed {
             self.end(lane, &target);
+            if read_anew.contains(&target.labels.plain()) {
+                // To receivers it is another one from now on, whose series begin anew.
+                self.end_at_once(&target.labels);
+            }
         }
-        let means = self.jobs.iter().find(|job| job.id == id);
-        let Some(means) = means.map(|job| Arc::clone(&job.means)) else {
+        self.say_farewell().await;
+        let means = self.jobs.get_mut(id).map(|job| Arc::clone(&job.means));
+        let Some(means) = means else {
             return ended;
         };
         let order = |wanted: Wanted| Order {
@@ -514,6 +347,14 @@ impl Pool {
             time_ms,
             due: Instant::now() + Duration::from_millis(wait) + patience,
         });
+    }
+
+    fn end_at_once(&mut self, target: &Arc<Labels>) {
+        let now_ms = self.site.clock.now_ms();
+        let mut farewells = self.farewells.iter_mut();
+        if let Some(farewell) = farewells.find(|farewell| farewell.target == *target) {
+            (farewell.time_ms, farewell.due) = (now_ms, Instant::now());
+        }
     }
 
     async fn say_farewell(&mut self) {

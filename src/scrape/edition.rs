@@ -103,11 +103,12 @@ impl Edition {
         page: &Page,
         before: Option<&Page>,
     ) -> Result<(), EditionError> {
-        let is_known = |key: &str| before.is_some_and(|before| before.position(key).is_some());
-        for key in page.keys().filter(|key| !is_known(key)) {
-            decide(rules, page.format(), key)?;
-        }
-        Ok(())
+        let is_new = |at: usize| {
+            let key = page.key_at(at);
+            let known = key.and_then(|key| before?.position(key));
+            known.is_none()
+        };
+        decide(rules, page, is_new).map(drop)
     }
 
     /// Finds the places of a page's series in the shape that was built for it.
@@ -220,23 +221,27 @@ impl Fates {
         page: &Page,
         before: Option<(&Page, &Edition)>,
     ) -> Result<Self, EditionError> {
+        let known = |key: &str| {
+            let (page, edition) = before?;
+            edition.key_of(page.position(key)?)
+        };
+        let known: Vec<Option<Reused>> = page.keys().map(known).collect();
+        let is_new = |at: usize| known.get(at).is_some_and(Option::is_none);
+        let mut new = decide(rules, page, is_new)?.into_iter();
         let mut fates = Self {
             keys: Vec::with_capacity(page.len()),
             hashes: Vec::with_capacity(page.len()),
         };
         // Two series that get the same labels are published by one text.
         let mut by_labels: HashMap<u64, usize> = HashMap::new();
-        for key in page.keys() {
-            let known = before.and_then(|(page, edition)| edition.key_of(page.position(key)?));
-            let (key, hash) = match known {
-                Some(Reused::Key(key, hash)) => (Some(key), hash),
-                Some(Reused::Dropped) => (None, 0),
-                None => match decide(rules, page.format(), key)? {
-                    Fate::Kept(labels) => (Some(key.into()), labels.stable_hash()),
-                    Fate::Rewritten(key, labels) => (Some(key.into()), labels.stable_hash()),
-                    Fate::Dropped => (None, 0),
-                },
+        for (key, known) in page.keys().zip(&known) {
+            let fate = match known {
+                Some(Reused::Key(key, hash)) => Some((key.clone(), *hash)),
+                Some(Reused::Dropped) => None,
+                None => new.next().and_then(|fate| self::known(fate, key)),
             };
+            let (key, hash) = fate.unzip();
+            let hash = hash.unwrap_or_default();
             let key = key.map(|key| {
                 let at = *by_labels.entry(hash).or_insert(fates.keys.len());
                 fates.keys.get(at).cloned().flatten().unwrap_or(key)
@@ -248,17 +253,24 @@ impl Fates {
     }
 }
 
-fn decide(rules: &SeriesRules, format: Format, key: &str) -> Result<Fate, EditionError> {
-    let end = match format {
-        Format::Text => " 0\n",
-        Format::OpenMetrics => " 0\n# EOF\n",
-    };
-    let line = format!("{key}{end}");
-    let mut parser = Parser::new(line.as_bytes(), format);
-    match parser.next() {
-        Some(Ok(Entry::Sample(sample))) => Ok(rules.decide(sample.name, sample.labels)?),
-        _ => Err(Misfit::Unreadable.into()),
+/// Asks the rules about some of a page's series.
+fn decide(
+    rules: &SeriesRules,
+    page: &Page,
+    is_wanted: impl FnMut(usize) -> bool,
+) -> Result<Vec<Fate>, EditionError> {
+    decide_all(rules, &page.write_series(is_wanted), page.format())
+}
+
+fn decide_all(rules: &SeriesRules, text: &[u8], format: Format) -> Result<Vec<Fate>, EditionError> {
+    let mut fates = Vec::new();
+    let mut parser = Parser::new(text, format);
+    while let Some(entry) = parser.next() {
+        if let Entry::Sample(sample) = entry.map_err(|_refused| Misfit::Unreadable)? {
+            fates.push(rules.decide(&sample)?);
+        }
     }
+    Ok(fates)
 }
 
 /// Rewrites bodies that no shape holds, and remembers what becomes of their series.
@@ -285,7 +297,35 @@ pub(super) enum RewriteError {
     Series(#[from] RefusedSeries),
 }
 
+/// What is remembered of a series' fate.
+fn known(fate: Fate, text: &str) -> Option<(Box<str>, u64)> {
+    match fate {
+        Fate::Kept(labels) => Some((text.into(), labels.stable_hash())),
+        Fate::Rewritten(key, labels) => Some((key.into(), labels.stable_hash())),
+        Fate::Dropped => None,
+    }
+}
+
 impl TextEdition {
+    /// Returns by which text a series is published that stands beside the body; `None`: it is not.
+    pub(super) fn publish(
+        &mut self,
+        series: &str,
+        rules: &SeriesRules,
+    ) -> Result<Option<Box<str>>, EditionError> {
+        if self.fates.len() > FATES_MAX {
+            self.fates.clear();
+        }
+        if !self.fates.contains_key(series) {
+            let line = format!("{series} 0\n");
+            let fate = decide_all(rules, line.as_bytes(), Format::Text)?.pop();
+            let fate = fate.and_then(|fate| known(fate, series));
+            self.fates.insert(series.into(), fate);
+        }
+        let fate = self.fates.get(series).and_then(Option::as_ref);
+        Ok(fate.map(|(key, _)| key.clone()))
+    }
+
     /// Rewrites a body; samples later than `time_max_ms` are left out.
     pub(super) fn rewrite(
         &mut self,
@@ -308,16 +348,13 @@ impl TextEdition {
                 return None;
             }
             if !fates.contains_key(sample.text) {
-                let fate = match rules.decide(sample.name, sample.labels) {
-                    Ok(Fate::Kept(labels)) => Some((sample.text.into(), labels.stable_hash())),
-                    Ok(Fate::Rewritten(key, labels)) => Some((key.into(), labels.stable_hash())),
-                    Ok(Fate::Dropped) => None,
+                match rules.decide(sample) {
+                    Ok(fate) => drop(fates.insert(sample.text.into(), known(fate, sample.text))),
                     Err(error) => {
                         refused = Some(error);
                         return None;
                     }
-                };
-                fates.insert(sample.text.into(), fate);
+                }
             }
             let (key, hash) = fates.get(sample.text)?.as_ref()?;
             let text = texts.entry(*hash).or_insert_with(|| key.clone());

@@ -16,6 +16,7 @@ pub struct Metrics {
     bytes: Family<JobLabel, Counter>,
     skipped: Family<JobLabel, Counter>,
     raw: Family<ReasonLabel, Counter>,
+    lost_histograms: Counter,
     shapes: Gauge,
     shape_bytes: Gauge,
 }
@@ -62,6 +63,11 @@ impl Metrics {
             metrics.raw.clone(),
         );
         registry.register(
+            "lost_native_histograms",
+            "Native histograms left out of scrapes that travel as text, which has none",
+            metrics.lost_histograms.clone(),
+        );
+        registry.register(
             "shapes",
             "Shapes of what the targets expose",
             metrics.shapes.clone(),
@@ -97,6 +103,10 @@ impl Metrics {
 
     pub(super) fn raw(&self, reason: &'static str) {
         self.raw.get_or_create(&ReasonLabel { reason }).inc();
+    }
+
+    pub(super) fn lost_histograms(&self, count: usize) {
+        self.lost_histograms.inc_by(count as u64);
     }
 
     pub(super) fn shapes(&self, count: usize, bytes: usize) {

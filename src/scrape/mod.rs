@@ -8,6 +8,7 @@
 
 mod duration;
 mod edition;
+pub mod explain;
 mod metrics;
 pub mod populate;
 mod reading;

@@ -282,6 +282,9 @@ fn add_reserved(builder: &mut Builder, config: &Config, timeout: Duration) {
     if config.honor_labels || !config.metric_relabel.is_empty() {
         builder.set(labels::HONOR_LABELS, "true");
     }
+    if !config.metric_relabel.is_empty() {
+        builder.set(labels::METRIC_RELABEL, "true");
+    }
     if config.track_timestamps_staleness {
         builder.set(labels::TRACK_TIMESTAMPS_STALENESS, "true");
     }

@@ -6,9 +6,8 @@
 use std::sync::Arc;
 
 use super::{Config, NameValidation};
-use crate::exposition::Label;
+use crate::exposition::{Label, Sample};
 use crate::model::Labels;
-use crate::model::labels::RESERVED_PREFIX;
 use crate::relabel::Builder;
 
 /// The label that holds a series' name.
@@ -89,11 +88,8 @@ pub(super) enum RefusedSeries {
 
 impl SeriesRules {
     pub(super) fn new(target: &Labels, config: Arc<Config>) -> Self {
-        let plain = target
-            .iter()
-            .filter(|(name, _)| !name.starts_with(RESERVED_PREFIX));
         Self {
-            target: Labels::new(plain),
+            target: target.plain(),
             config,
         }
     }
@@ -118,8 +114,10 @@ impl SeriesRules {
     }
 
     /// Decides on a series.
-    pub(super) fn decide(&self, name: &str, exposed: &[Label<'_>]) -> Result<Fate, RefusedSeries> {
-        let mut labels = self.merge(name, exposed);
+    pub(super) fn decide(&self, sample: &Sample<'_, '_>) -> Result<Fate, RefusedSeries> {
+        // As in Prometheus: rules see bounds and quantiles in their one spelling.
+        let exposed = sample.normalized();
+        let mut labels = self.merge(sample.name, &exposed);
         let rules = &self.config.metric_relabel;
         if rules.is_empty() {
             let labels = labels.to_labels();
@@ -135,7 +133,7 @@ impl SeriesRules {
             return Ok(Fate::Dropped);
         }
         self.check(&labels)?;
-        if labels == before && self.reads_the_same(exposed) {
+        if labels == before && *exposed == *sample.labels && self.reads_the_same(&exposed) {
             return Ok(Fate::Kept(labels));
         }
         Ok(Fate::Rewritten(self.write(&labels), labels))
@@ -335,7 +333,7 @@ mod tests {
         let Some(Ok(Entry::Sample(sample))) = parser.next() else {
             panic!("{series} is no series");
         };
-        rules.decide(sample.name, sample.labels)
+        rules.decide(&sample)
     }
 
     fn rule(settings: RuleSettings) -> Rules {
@@ -454,6 +452,34 @@ mod tests {
         decide(&limited, "up{a=\"123\"}").unwrap();
         let error = decide(&limited, "up{a=\"1234\"}").unwrap_err();
         assert!(matches!(error, RefusedSeries::LabelValue { .. }), "{error}");
+    }
+
+    #[test]
+    fn rules_see_bounds_in_their_one_spelling() {
+        let labeling = rules(|config| {
+            config.metric_relabel = rule(RuleSettings {
+                source_labels: vec!["le".to_owned()],
+                regex: Some("1\\.0".to_owned()),
+                target_label: "one".to_owned(),
+                replacement: "yes".to_owned(),
+                ..RuleSettings::default()
+            });
+        });
+        let body = b"# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"2\"} 1\n";
+        let mut parser = Parser::new(body, Format::Text);
+        let mut written = Vec::new();
+        while let Some(entry) = parser.next() {
+            if let Entry::Sample(sample) = entry.unwrap() {
+                match labeling.decide(&sample).unwrap() {
+                    Fate::Rewritten(text, _) => written.push(text),
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        assert_eq!(
+            written,
+            ["h_bucket{le=\"1.0\",one=\"yes\"}", "h_bucket{le=\"2.0\"}"]
+        );
     }
 
     #[test]

@@ -4,20 +4,26 @@
 //! an alert on too many samples knows how many there are.
 
 use super::series::{Fate, SeriesRules};
-use crate::exposition::{Entry, Parser};
+use crate::exposition::{Entry, Parser, Reason};
 use crate::model::{Tally, Text};
 
 /// Counts the samples of a body up to the first that is bad or refused.
 pub(super) fn tally(text: &Text, rules: &SeriesRules) -> Tally {
     let mut tally = Tally::default();
     let mut parser = Parser::new(&text.text, text.format);
-    while let Some(Ok(entry)) = parser.next() {
-        let Entry::Sample(sample) = entry else {
-            continue;
+    while let Some(entry) = parser.next() {
+        let sample = match entry {
+            Ok(Entry::Sample(sample)) => sample,
+            Ok(_) => continue,
+            Err(error) => {
+                // Prometheus looks at labels only after it has counted.
+                tally.scraped += u64::from(matches!(error.reason, Reason::DuplicateLabel(_)));
+                break;
+            }
         };
         tally.scraped += 1;
         if !rules.are_trivial() {
-            match rules.decide(sample.name, sample.labels) {
+            match rules.decide(&sample) {
                 Ok(Fate::Dropped) => continue,
                 Ok(Fate::Kept(_) | Fate::Rewritten(..)) => {}
                 Err(_refused) => break,
@@ -60,6 +66,7 @@ mod tests {
         check("a 1\ndrop_b 2\nc x\n", Format::Text, 2, 1);
         check("a 1\nb{x=\"1\",y=\"2\"} 2\nc 3\n", Format::Text, 2, 1);
         check("a 1\nb 2\n", Format::OpenMetrics, 2, 2);
+        check("a 1\nb{x=\"1\",x=\"2\"} 2\n", Format::Text, 2, 1);
         check("bad", Format::Text, 0, 0);
     }
 }

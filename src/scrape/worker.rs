@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderValue;
+use ::http::HeaderValue;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -14,8 +14,9 @@ use super::schedule::Stamps;
 use super::shapes::Shapes;
 use super::{Config, Metrics, Protocol, Target, schedule};
 use crate::clock::Clock;
+use crate::exposition::protobuf::{self, NativeHistogram, ProtobufError};
 use crate::exposition::{self, ContentTypeError, MediaType};
-use crate::http::{FetchError, Fetcher, Fetching, Session};
+use crate::http::{self, FetchError, Fetcher, Fetching, Session};
 use crate::model::{FailureReason, Format, Outcome, Tally, Text};
 use crate::telemetry::chain;
 use crate::tls::TlsError;
@@ -30,6 +31,8 @@ pub struct Worker {
     metrics: Metrics,
     shapes: Shapes,
     reading: Reading,
+    /// The format of text that the last protobuf messages were brought into.
+    last_format: Option<Format>,
     failures_in_a_row: u64,
 }
 
@@ -76,6 +79,12 @@ pub struct Tools {
     pub shapes: Shapes,
 }
 
+/// An answer as text, and what no text has.
+struct Answer {
+    text: Text,
+    histograms: Vec<NativeHistogram>,
+}
+
 /// A scrape that brought an exposition.
 struct Fetched {
     exposition: Exposition,
@@ -90,6 +99,8 @@ enum ScrapeError {
     Fetch(#[from] FetchError),
     #[error("cannot tell what the answer is")]
     ContentType(#[from] ContentTypeError),
+    #[error("cannot read the exposition")]
+    Protobuf(#[from] ProtobufError),
     #[error(transparent)]
     Read(#[from] ReadError),
     #[error("there are more targets than the `target_limit` of the scrape configuration")]
@@ -115,6 +126,7 @@ impl ScrapeError {
     fn reason(&self) -> FailureReason {
         match self {
             Self::Fetch(error) => error.reason(),
+            Self::Protobuf(_) => FailureReason::BadSyntax,
             Self::ContentType(_) => FailureReason::ContentType,
             Self::Read(error) => error.reason(),
             Self::TargetLimit => FailureReason::TargetLimit,
@@ -140,6 +152,7 @@ impl Worker {
             clock,
             metrics,
             shapes,
+            last_format: None,
             failures_in_a_row: 0,
         }
     }
@@ -241,30 +254,60 @@ impl Worker {
             .await?;
         let duration = begin.elapsed();
         let bytes = fetched.body.len();
-        let format = if fetched.body.is_empty() {
-            // There is nothing to read.
-            Format::Text
-        } else {
-            let fallback = target.config.fallback_protocol.map(Protocol::media_type);
-            match exposition::choose(fetched.content_type.as_deref(), fallback)? {
-                MediaType::OpenMetrics => Format::OpenMetrics,
-                MediaType::Text | MediaType::Protobuf => Format::Text,
-            }
-        };
-        let text = Text {
-            text: fetched.body,
-            format,
-        };
-        let read = self.reading.read(&text, time_ms, &self.shapes);
+        let answer = self.answer(fetched)?;
+        let Answer { text, histograms } = answer;
+        let native = histograms.len() as u64;
+        let read = self.reading.read(&text, histograms, time_ms, &self.shapes);
         let read = read.map_err(|error| Failure {
             error: error.into(),
-            tally: self.reading.tally(&text),
+            tally: self.reading.tally(&text).and(native),
         });
         self.session.recycle(text.text);
         Ok(Fetched {
             exposition: read?,
             bytes,
             duration,
+        })
+    }
+
+    /// Tells what an answer is, and brings it into a form of text.
+    fn answer(&mut self, fetched: http::Fetched) -> Result<Answer, ScrapeError> {
+        let http::Fetched { body, content_type } = fetched;
+        let target = &self.order.target;
+        let fallback = target.config.fallback_protocol.map(Protocol::media_type);
+        let media = if body.is_empty() {
+            // There is nothing to read.
+            MediaType::Text
+        } else {
+            exposition::choose(content_type.as_deref(), fallback)?
+        };
+        let format = match media {
+            MediaType::Text => Format::Text,
+            MediaType::OpenMetrics => Format::OpenMetrics,
+            MediaType::Protobuf => {
+                let options = protobuf::Options {
+                    native_histograms: target.native_histograms,
+                    classic_histograms: target.always_scrape_classic_histograms,
+                    honor_timestamps: target.config.honor_timestamps,
+                    last: self.last_format,
+                    text_limit: target.config.limits.body_size,
+                };
+                let read = protobuf::read(&body, &options)?;
+                self.session.recycle(body);
+                self.last_format = Some(read.format);
+                let text = Text {
+                    text: read.text.into(),
+                    format: read.format,
+                };
+                return Ok(Answer {
+                    text,
+                    histograms: read.histograms,
+                });
+            }
+        };
+        Ok(Answer {
+            text: Text { text: body, format },
+            histograms: Vec::new(),
         })
     }
 
@@ -278,8 +321,10 @@ impl Worker {
             body,
             samples,
             published,
+            lost_histograms,
             cause,
         } = exposition;
+        self.metrics.lost_histograms(lost_histograms);
         self.metrics
             .exposed(self.order.target.labels.job(), samples, bytes);
         if self.failures_in_a_row > 0 {

@@ -49,6 +49,9 @@ pub struct Options {
     /// Configuration file
     #[arg(long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
+    /// A whole prometheus.yml; it stands in place of `prometheus_config` in the configuration file
+    #[arg(long, value_name = "FILE", global = true)]
+    pub prometheus_config: Option<PathBuf>,
     /// Log at debug level, whatever the file says
     #[arg(long, global = true)]
     pub debug: bool,
@@ -140,7 +143,7 @@ where
 }
 
 fn load(role: Role, options: &Options, file: &Path) -> Result<Loaded, LoadError> {
-    let mut loaded = Config::load(file)?;
+    let mut loaded = Config::load_with(file, options.prometheus_config.as_deref())?;
     loaded.config.require(role).map_err(LoadError::Problems)?;
     if options.debug {
         loaded.config.log.level = Level::Debug;

@@ -18,12 +18,17 @@ pub(super) const PUBLISHER: &str = "publisher";
 ///
 /// Reserved labels of the target are not among them: they say how its series are to be read.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a word of the target's of its own"
+)]
 pub(super) struct TargetLabels<'a> {
     /// Sorted by name.
     target: Vec<(&'a str, &'a str)>,
     external: &'a Labels,
     has_publisher: bool,
     honors_labels: bool,
+    is_relabeled: bool,
     tracks_timestamps: bool,
     extra: Option<Extra>,
 }
@@ -71,6 +76,7 @@ impl<'a> TargetLabels<'a> {
             external,
             has_publisher: publisher.is_some(),
             honors_labels: is_set(labels::HONOR_LABELS),
+            is_relabeled: is_set(labels::METRIC_RELABEL),
             tracks_timestamps: is_set(labels::TRACK_TIMESTAMPS_STALENESS),
             extra: Extra::of(target),
         }
@@ -86,9 +92,9 @@ impl<'a> TargetLabels<'a> {
         self.target.iter().any(|(target, _)| *target == name)
     }
 
-    /// Tells whether labels of series stand as they are.
-    pub(super) fn honors_labels(&self) -> bool {
-        self.honors_labels
+    /// Tells whether the poller has applied rules to the series.
+    pub(super) fn is_relabeled(&self) -> bool {
+        self.is_relabeled
     }
 
     /// Tells whether series with explicit timestamps get stale markers, too.

@@ -129,6 +129,7 @@ fn place_of_key(path: &str) -> (String, String) {
     ];
     match steps.last() {
         Some(last) if shared.contains(&&**last) => (last.clone(), key),
+        Some(last) if last.ends_with("_sd_configs") => (last.clone(), key),
         Some(last) if last.ends_with("relabel_configs") => ("relabel_configs".to_owned(), key),
         Some(star) if star == "*" && steps.contains(&"headers".to_owned()) => {
             ("headers.*".to_owned(), key)

@@ -26,7 +26,6 @@ mod drain;
 #[path = "../pipeline/pages.rs"]
 mod pages;
 #[path = "../compare/peers.rs"]
-#[expect(dead_code, reason = "one peer is enough here")]
 mod peers;
 
 use std::sync::Arc;

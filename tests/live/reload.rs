@@ -102,9 +102,14 @@ impl Site {
                 pair[1].time_ms - pair[0].time_ms,
                 pair[1].value - pair[0].value,
             );
-            assert!(BUSY.contains(&time) && number == 1.0, "{samples:?}");
+            let is_next = (0.5..1.5).contains(&number);
+            assert!(BUSY.contains(&time) && is_next, "{samples:?}");
         }
     }
+}
+
+async fn was_successful(program: &Program) -> bool {
+    program.metric("config_last_reload_successful", &[]).await > 0.5
 }
 
 /// Writes a file for file discovery.
@@ -132,7 +137,8 @@ fn targets_of_a_file_come_and_go_while_the_poller_runs() {
         site.is_scraped("three").await;
         site.ends("two").await;
         let metric = ("poller_targets", [("job", "files")]);
-        assert_eq!(poller.metric(metric.0, &metric.1).await, 2.0);
+        let count = poller.metric(metric.0, &metric.1).await;
+        assert!((1.5..2.5).contains(&count), "{count}");
         fs::remove_file(&file).unwrap();
         site.ends("one").await;
         site.ends("three").await;
@@ -175,8 +181,7 @@ fn a_hangup_reads_the_configuration_again() {
         })
         .await;
         site.was_scraped_without_a_gap("one");
-        let successful = poller.metric("config_last_reload_successful", &[]).await;
-        assert_eq!(successful, 1.0);
+        assert!(was_successful(&poller).await);
     });
 }
 
@@ -195,10 +200,11 @@ fn a_bad_new_configuration_is_refused_as_a_whole() {
         poller.rewrite(site.config(&bad));
         poller.hang_up();
         let is_refused = async || {
-            let successful = poller.metric("config_last_reload_successful", &[]).await;
-            (successful == 0.0)
-                .then_some(())
-                .ok_or_else(|| "the last reload was good".to_owned())
+            if was_successful(&poller).await {
+                Err("the last reload was good".to_owned())
+            } else {
+                Ok(())
+            }
         };
         wait_until(SOON, "the configuration is refused", is_refused).await;
         assert!(poller.log().contains("scrape_timeout"), "{}", poller.log());
@@ -212,8 +218,8 @@ fn a_bad_new_configuration_is_refused_as_a_whole() {
         poller.rewrite(site.config(&jobs));
         poller.hang_up();
         wait_until(SOON, "the old one is good", async || {
-            let successful = poller.metric("config_last_reload_successful", &[]).await;
-            (successful == 1.0)
+            let was_successful = was_successful(&poller).await;
+            was_successful
                 .then_some(())
                 .ok_or_else(|| "the last reload was bad".to_owned())
         })
@@ -302,7 +308,6 @@ fn what_needs_a_new_start_is_started_anew() {
                 .ok_or_else(|| format!("{served} scrapes"))
         })
         .await;
-        let successful = poller.metric("config_last_reload_successful", &[]).await;
-        assert_eq!(successful, 0.0);
+        assert!(!was_successful(&poller).await);
     });
 }

@@ -51,10 +51,16 @@ impl Server {
     }
 
     pub(crate) async fn prometheus() -> Option<Self> {
+        Self::prometheus_with("global: {}\n").await
+    }
+
+    /// Starts a Prometheus with a configuration; it stores native histograms and exemplars.
+    pub(crate) async fn prometheus_with(text: &str) -> Option<Self> {
         let arguments = |address: &str, folder: &str| {
             let config = format!("{folder}/prometheus.yml");
-            std::fs::write(&config, "global: {}\n").unwrap();
+            std::fs::write(&config, text).unwrap();
             vec![
+                "--enable-feature=native-histograms,exemplar-storage".to_owned(),
                 format!("--web.listen-address={address}"),
                 "--web.enable-remote-write-receiver".to_owned(),
                 format!("--config.file={config}"),

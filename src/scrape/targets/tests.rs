@@ -429,7 +429,7 @@ fn reserved_labels_tell_how_to_read_series() {
             metric_relabel: rules,
             ..base.clone()
         },
-        "__honor_labels__=true",
+        "__honor_labels__=true __metric_relabel__=true",
     );
     check(
         Config {
@@ -454,4 +454,47 @@ fn reserved_labels_tell_how_to_read_series() {
         },
         "__scrape_timeout__=10 __scrape_sample_limit__=500",
     );
+}
+
+#[test]
+fn what_becomes_of_targets_is_told() {
+    let config = Arc::new(Config {
+        relabel: Rules::new(vec![
+            set("__meta_zone", "(.+)", "zone", "$1"),
+            drop_where("__address__", "b"),
+        ]),
+        limits: Limits {
+            targets: Some(0),
+            ..config().limits
+        },
+        ..config()
+    });
+    let groups = [group(
+        "__meta_zone=z",
+        &["__address__=a", "__address__=b", "x=1"],
+    )];
+    let text = crate::scrape::explain::list(&config, &groups);
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "job `node`: 1 kept, 1 dropped, 1 invalid");
+    assert_eq!(lines[1], "  `target_limit` is 0: every scrape fails");
+    let target = r#"http://a/metrics every 1m within 10s {instance="a", job="node", zone="z"}"#;
+    assert_eq!(lines[2].trim(), target);
+    let dropped = "  dropped by rule 2, drop source_labels=[__address__] regex=`b`: {__address__";
+    assert!(lines[3].starts_with(dropped), "{text}");
+    assert!(lines[4].starts_with("  invalid: no address: {__"), "{text}");
+
+    let explained = |name: &str| crate::scrape::explain::relabelling(&config, &groups, name);
+    let text = explained("a").unwrap();
+    assert!(
+        text.contains("\n1. replace source_labels=[__meta_zone]"),
+        "{text}"
+    );
+    assert!(text.contains("\n   + zone=\"z\"\n"), "{text}");
+    assert!(text.ends_with(&format!("target: {target}\n")), "{text}");
+    assert!(
+        explained("b")
+            .unwrap()
+            .ends_with("   dropped\nno target: dropped\n")
+    );
+    assert_eq!(explained("c"), None);
 }

@@ -15,7 +15,6 @@ use super::proto::{self, UsualTime};
 use super::series::{SeriesHasher, SeriesSet, TooLarge};
 use super::shared::{Report, Reported};
 use crate::exposition::{Entry, NORMAL_NAN, Parser};
-use crate::model::Format;
 use crate::wire::{Column, Page};
 
 /// The encoded series of one target's page.
@@ -317,22 +316,8 @@ fn encode(
     origins: &[Option<usize>],
     mut put_labels: impl FnMut(&mut Vec<u8>, &crate::exposition::Sample<'_, '_>),
 ) -> Option<Vec<Vec<u8>>> {
-    let mut text = Vec::new();
-    let mut origins = origins.iter();
-    for line in page.text().split_terminator('\n') {
-        if line.starts_with('#') {
-            if line.contains("TYPE") {
-                text.extend_from_slice(line.as_bytes());
-                text.push(b'\n');
-            }
-        } else if origins.next()?.is_none() {
-            text.extend_from_slice(line.as_bytes());
-            text.extend_from_slice(b" 0\n");
-        }
-    }
-    if page.format() == Format::OpenMetrics {
-        text.extend_from_slice(b"# EOF\n");
-    }
+    let is_new = |at: usize| origins.get(at).is_some_and(Option::is_none);
+    let text = page.write_series(is_new);
     let mut parser = Parser::new(&text, page.format());
     let mut encoded = Vec::new();
     while let Some(entry) = parser.next() {

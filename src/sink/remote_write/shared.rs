@@ -62,9 +62,8 @@ impl Shared {
             report.put(out);
             return;
         }
-        // Where labels are honored the poller has relabelled them, and a bound that a rule has
-        // changed stays as it is.
-        let exposed = if target.honors_labels() {
+        // A bound that a rule has changed stays as it is.
+        let exposed = if target.is_relabeled() {
             Cow::Borrowed(sample.labels)
         } else {
             sample.normalized()

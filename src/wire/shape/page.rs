@@ -143,6 +143,33 @@ impl Page {
         &self.text
     }
 
+    /// Writes an exposition of the series that are asked for, each with the value 0, in their order,
+    /// with all that the page says of types.
+    pub fn write_series(&self, mut is_wanted: impl FnMut(usize) -> bool) -> Vec<u8> {
+        let mut text = Vec::new();
+        for series in 0..self.len() {
+            let Some(lines) = self.lines(series) else {
+                continue;
+            };
+            let is_wanted = is_wanted(series);
+            for line in lines.all.split('\n') {
+                if line.starts_with('#') {
+                    if line.contains("TYPE") {
+                        text.extend_from_slice(line.as_bytes());
+                        text.push(b'\n');
+                    }
+                } else if is_wanted {
+                    text.extend_from_slice(line.as_bytes());
+                    text.extend_from_slice(b" 0\n");
+                }
+            }
+        }
+        if self.format == Format::OpenMetrics {
+            text.extend_from_slice(b"# EOF\n");
+        }
+        text
+    }
+
     /// Returns the bytes of memory that it takes, without the index of moved lines.
     pub fn memory(&self) -> usize {
         self.text.len() + self.len() * (size_of::<Place>() + 1) + size_of::<Self>()

@@ -461,7 +461,7 @@ fn bounds_are_spelled_as_prometheus_stores_them() {
     check(&target.expose_text(&third), "1.0 2.0 1.0 1");
     // Where the poller has relabelled there is nothing left to do.
     let mut target = Target::new(BOTH);
-    target.labels = Arc::new(Labels::new([("__honor_labels__", "true")]));
+    target.labels = Arc::new(Labels::new([("__metric_relabel__", "true")]));
     check(&target.expose(second, &[]), "1 2 1 1");
     check(&target.expose_text(&third), "1 2 1 1");
 }
