@@ -151,9 +151,7 @@ pub(crate) async fn side_by_side(lab: &Lab, plan: &Plan) -> Report {
         }),
     );
     tokio::time::sleep(plan.length).await;
-    for process in [&mut *poller] {
-        process.alive().unwrap();
-    }
+    poller.alive().unwrap();
 
     poller.terminate();
     poller.exited(PATIENCE).await;

@@ -1,6 +1,7 @@
 //! The HTTP server behind all scripted targets.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -216,12 +217,13 @@ async fn send(
         tokio::time::sleep(SILENCE).await;
         return Ok(false);
     }
+    // Writing to a string cannot fail.
     let mut head = format!("HTTP/1.1 {} -\r\n", answer.status);
     if let Some(media) = answer.content_type {
-        head.push_str(&format!("Content-Type: {media}\r\n"));
+        write!(head, "Content-Type: {media}\r\n").unwrap();
     }
     if let Some(location) = &answer.location {
-        head.push_str(&format!("Location: {location}\r\n"));
+        write!(head, "Location: {location}\r\n").unwrap();
     }
     if answer.is_last {
         head.push_str("Connection: close\r\n");
@@ -247,7 +249,7 @@ async fn send(
         connection.writer.write_all(&message).await?;
         return Ok(true);
     }
-    head.push_str(&format!("Content-Length: {}\r\n\r\n", answer.body.len()));
+    write!(head, "Content-Length: {}\r\n\r\n", answer.body.len()).unwrap();
     let is_whole = !matches!(answer.way, Way::Stalls | Way::Truncated);
     let body = if is_whole {
         &*answer.body

@@ -419,11 +419,16 @@ fn the_poller_says_how_many_samples_there_were_before_relabelling() {
         "a{}:stale@2000",
         &report(["1", "0.25", "8", "0", "0"], 2000),
     );
+    let written = target
+        .expose("__scrape_samples_scraped__ 8\n__scrape_samples_post_metric_relabeling__ 5\na 1\n");
+    let expected = report(["1", "0.25", "8", "5", "1"], 3000);
+    check(&written, "a{}:1@3000", &expected);
+    target.state = None;
     let written = target.expose("__scrape_samples_scraped__{x=\"y\"} 8\n");
     check(
         &written,
-        "__scrape_samples_scraped__{x=y}:8@3000",
-        &report(["1", "0.25", "1", "1", "1"], 3000),
+        "__scrape_samples_scraped__{x=y}:8@4000",
+        &report(["1", "0.25", "1", "1", "1"], 4000),
     );
 }
 

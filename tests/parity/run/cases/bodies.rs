@@ -29,6 +29,11 @@ pub(super) fn cases() -> Vec<Case> {
             "honor_timestamps: false",
             &[("timestamps-ignored", timestamps)],
         ),
+        case(
+            "timed-now-and-then",
+            "",
+            &[("timed-now-and-then", timed_now_and_then)],
+        ),
         case("flapping", "", &[("flapping", flapping)]),
         case("shapes", "", &[("shapes", shapes)]),
         case("order", "", &[("order", order)]),
@@ -159,12 +164,6 @@ fn timestamps(ask: &Ask<'_>) -> Answer {
     let held = now - i64::try_from(n % 4).unwrap() * 3000;
     let back = now - i64::try_from(n % 3).unwrap() * 60_000;
     let ahead = now + 3_600_000;
-    // In turn with and without a time, which is that of no other scrape.
-    let sometimes = if n % 2 == 0 {
-        format!(" {}", now - 60_000)
-    } else {
-        String::new()
-    };
     let gone = if n % 5 < 3 {
         format!("comes_and_goes {n} {now}\n")
     } else {
@@ -173,17 +172,28 @@ fn timestamps(ask: &Ask<'_>) -> Answer {
     Answer::text(format!(
         "scrape_count {n}\ntimed {n} {now}\nearlier {n} {}\nheld {held} {held}\n\
          restated {n} {held}\nback {n} {back}\nahead {n} {ahead}\nslightly_ahead {n} {}\n\
-         sometimes {n}{sometimes}\n{gone}",
+         {gone}",
         now - 60_000,
         now + 30_000,
     ))
+}
+
+/// A series that has a time of its own in every second scrape.
+fn timed_now_and_then(ask: &Ask<'_>) -> Answer {
+    let n = ask.number;
+    let time = if n.is_multiple_of(2) {
+        format!(" {}", ask.time_ms() - 60_000)
+    } else {
+        String::new()
+    };
+    Answer::text(format!("scrape_count {n}\nsometimes {n}{time}\n"))
 }
 
 fn flapping(ask: &Ask<'_>) -> Answer {
     let n = ask.number;
     let mut page = format!("scrape_count {n}\n");
     for period in 2..6 {
-        if n % period == 0 {
+        if n.is_multiple_of(period) {
             writeln!(page, "flapping{{period=\"{period}\"}} {n}").unwrap();
         }
         if n % (2 * period) < period {
@@ -229,7 +239,11 @@ fn churn(ask: &Ask<'_>) -> Answer {
 fn duplicates(ask: &Ask<'_>) -> Answer {
     let n = ask.number;
     let now = ask.time_ms();
-    let third = if n % 3 == 0 { "twice{a=\"b\"} 3\n" } else { "" };
+    let third = if n.is_multiple_of(3) {
+        "twice{a=\"b\"} 3\n"
+    } else {
+        ""
+    };
     Answer::text(format!(
         "scrape_count {n}\ntwice{{a=\"b\"}} {n}\ntwice{{a=\"b\"}} {}\nsame 1\nsame 1\n\
          order{{a=\"1\",b=\"2\"}} 1\norder{{b=\"2\",a=\"1\"}} 2\n{third}\

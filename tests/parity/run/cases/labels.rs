@@ -164,10 +164,10 @@ fn to_relabel(ask: &Ask<'_>) -> Answer {
     let n = ask.number;
     let mut page = format!("scrape_count {n}\ndrop_this {n}\nold_name{{path=\"/x\"}} {n}\n");
     for user in 0..10 {
-        write!(
+        writeln!(
             page,
             "requests_total{{user=\"u{user}\",path=\"/api/v{}/x/y\",secret=\"s\",noise_a=\"1\",\
-             meta_zone=\"z{}\",owner=\"U{user}\",Upper=\"ABC\"}} {n}\n",
+             meta_zone=\"z{}\",owner=\"U{user}\",Upper=\"ABC\"}} {n}",
             user % 3,
             n % 4,
         )

@@ -7,6 +7,9 @@ mod syntax;
 
 use super::script::{Answer, Ask};
 
+/// What a target answers to a scrape.
+type Script = fn(&Ask<'_>) -> Answer;
+
 /// A scrape configuration and its targets.
 pub(super) struct Case {
     /// The name of the job, and of its first target.
@@ -15,7 +18,7 @@ pub(super) struct Case {
     /// `REFUSED` that of the one that goes away. Without a word about targets there is one.
     pub(super) options: &'static str,
     /// What its targets answer: the first step of the path, which is also the label `t`.
-    pub(super) targets: &'static [(&'static str, fn(&Ask<'_>) -> Answer)],
+    pub(super) targets: &'static [(&'static str, Script)],
 }
 
 /// Cases for a short run.
