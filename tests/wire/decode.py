@@ -392,8 +392,10 @@ class Lane:
                 reader.take(8 * reader.varint())
                 continue
             reader.target()
-            if kind in (1, 2):
+            if kind in (1, 2, 9):
                 reader.varint(), reader.byte()
+            if kind == 9:
+                reader.varint(), reader.varint()
             if kind == 1:
                 texts.take(reader.varint())
         assert reader.left() == 0 and texts.left() == 0

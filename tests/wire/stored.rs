@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus_streams::model::{FailureReason, Format, Labels, Outcome, Record, Scrape, Text};
+use prometheus_streams::model::{
+    FailureReason, Format, Labels, Outcome, Record, Scrape, Tally, Text,
+};
 use prometheus_streams::wire::{
     Column, Entry, LaneDecoder, LaneEncoder, LaneFrame, NativeHistogram, Part, Role, Shape,
     ShapeId, ShapeStore, ShapeWriter, match_body,
@@ -157,6 +159,7 @@ fn events() -> [Outcome; 3] {
         Outcome::Failed {
             reason: FailureReason::Timeout,
             duration,
+            tally: Tally::default(),
         },
         Outcome::Exposed {
             body: Text {

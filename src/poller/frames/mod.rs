@@ -21,7 +21,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{error, warn};
 
-use crate::model::{FailureReason, Labels, Outcome};
+use crate::model::{FailureReason, Labels, Outcome, Tally};
 use crate::scrape::Shapes;
 use crate::spool::{Entry, Kind};
 use crate::wire::{
@@ -508,6 +508,7 @@ impl Frames {
                 outcome: Outcome::Failed {
                     reason,
                     duration: duration_of(origin),
+                    tally: Tally::default(),
                 },
             };
             waiting.push_back(whole(Record::Scrape(failed), 0));
