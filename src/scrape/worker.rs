@@ -211,7 +211,7 @@ impl Worker {
             Err(error) => {
                 let duration = begin.elapsed();
                 Probe {
-                    error: Some(chain(&error)),
+                    error: Some(chain(&error.error)),
                     outcome: self.failed(&error, duration),
                     summary: format!("it failed after {:.3} s", duration.as_secs_f64()),
                 }
