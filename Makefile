@@ -7,7 +7,7 @@ TEST_THREADS ?= 4
 FUZZ_SECONDS ?= 300
 FUZZ_SECONDS_TEST ?= 8
 
-.PHONY: build test fuzz soak demo bench fmt clippy doc deny deps
+.PHONY: build test fuzz soak parity demo bench fmt clippy doc deny deps
 
 build:
 	cargo build --release --locked --bins
@@ -27,6 +27,10 @@ fuzz: deps
 # scenario at a time.
 soak: deps
 	PROMETHEUS_STREAMS_SOAK=1 RUST_TEST_THREADS=1 cargo test --locked --test live -- outage:: cut::
+
+# A Prometheus and us, side by side for five and a half minutes.
+parity:
+	benches/parity.sh
 
 # Runs until Ctrl-C, or for DEMO_SECONDS.
 demo: deps

@@ -127,7 +127,9 @@ fn scrape(scrape: &Scrape, publisher: Option<&str>, style: Style) -> String {
             }
             out
         }
-        Outcome::Failed { reason, duration } => {
+        Outcome::Failed {
+            reason, duration, ..
+        } => {
             let seconds = duration.as_secs_f64();
             format!("# failed scrape of {target} at {time_ms}: {reason} after {seconds}s\n")
         }
@@ -192,7 +194,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::model::FailureReason;
+    use crate::model::{FailureReason, Tally};
     use crate::wire;
 
     fn scrape(outcome: Outcome) -> Record {
@@ -240,6 +242,7 @@ mod tests {
         let failed = Outcome::Failed {
             reason: FailureReason::Timeout,
             duration: Duration::from_secs(10),
+            tally: Tally::default(),
         };
         let records = [scrape(failed), scrape(Outcome::Gone)];
         let header = Header {

@@ -24,6 +24,10 @@ pub const SCRAPE_SAMPLE_LIMIT: &str = "__scrape_sample_limit__";
 /// A series by which the poller tells how many samples there were before relabelling.
 pub const SAMPLES_SCRAPED: &str = "__scrape_samples_scraped__";
 
+/// A series by which the poller tells how many samples there were after relabelling, where these
+/// are not all that are there.
+pub const SAMPLES_KEPT: &str = "__scrape_samples_post_metric_relabeling__";
+
 /// A series by which the poller tells how large the body was.
 pub const BODY_SIZE: &str = "__scrape_body_size_bytes__";
 

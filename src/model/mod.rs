@@ -11,5 +11,5 @@ mod secret;
 
 pub use labels::Labels;
 pub use names::NameValidation;
-pub use scrape::{FailureReason, Format, Heartbeat, Note, Outcome, Record, Scrape, Text};
+pub use scrape::{FailureReason, Format, Heartbeat, Note, Outcome, Record, Scrape, Tally, Text};
 pub use secret::{Secret, SecretError};

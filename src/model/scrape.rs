@@ -55,11 +55,33 @@ pub enum Outcome<B = Text> {
         reason: FailureReason,
         /// From the start of the request to the failure.
         duration: Duration,
+        /// What was read of the body until then.
+        tally: Tally,
     },
     /// The target is not scraped any more.
     Gone,
     /// What the receiver says of its own; never on the wire.
     Noted(Note),
+}
+
+/// Samples of a body that is bad from some place on, or has too many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// Samples up to there.
+    pub scraped: u64,
+    /// Those of them that no rule drops.
+    pub kept: u64,
+}
+
+impl Tally {
+    /// Adds samples that no rule drops.
+    #[must_use]
+    pub fn and(self, samples: u64) -> Self {
+        Self {
+            scraped: self.scraped.saturating_add(samples),
+            kept: self.kept.saturating_add(samples),
+        }
+    }
 }
 
 /// What a receiver says of its own where nothing came from a site.
@@ -204,7 +226,15 @@ impl<B> Scrape<B> {
                 body: hold(body),
                 duration,
             },
-            Outcome::Failed { reason, duration } => Outcome::Failed { reason, duration },
+            Outcome::Failed {
+                reason,
+                duration,
+                tally,
+            } => Outcome::Failed {
+                reason,
+                duration,
+                tally,
+            },
             Outcome::Gone => Outcome::Gone,
             Outcome::Noted(note) => Outcome::Noted(note),
         };

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::series::{Fate, RefusedSeries, SeriesRules};
 use crate::exposition::{Entry, Parser, Sample, SyntaxError};
 use crate::model::Format;
-use crate::model::labels::{BODY_SIZE, SAMPLES_SCRAPED};
+use crate::model::labels::{BODY_SIZE, SAMPLES_KEPT, SAMPLES_SCRAPED};
 use crate::wire::{Column, Misfit, Page, Shape, Value};
 
 /// Series that the text of scrapes had and whose fate is remembered; more are forgotten all at
@@ -36,6 +36,16 @@ pub(super) struct Report {
     pub(super) samples: usize,
     /// The body's size, where it is wanted.
     pub(super) body_size: Option<usize>,
+    /// Samples that pass the rules, and are left out since their time is far ahead.
+    pub(super) late: usize,
+}
+
+/// Values as they are published.
+#[derive(Debug)]
+pub(super) struct Edited {
+    pub(super) column: Column,
+    /// Samples among them, without those of the report.
+    pub(super) published: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +92,10 @@ impl Edition {
     ) -> Result<(Shape, Fates), EditionError> {
         let fates = Fates::decide(rules, page, before)?;
         let mut written = HashSet::new();
-        let text = rewrite(body, page.format(), rules, report, |sample| {
+        // Where all that passes the rules is published, there is nothing more to say.
+        let has_kept = report.late > 0 || fates.have_clashes();
+        let wanted = (report, has_kept.then_some(0));
+        let text = rewrite(body, page.format(), rules, wanted, |sample| {
             let at = page.position(sample.text)?;
             let key = fates.keys.get(at)?.as_deref()?;
             written.insert(key).then_some(Cow::Borrowed(key))
@@ -133,11 +146,12 @@ impl Edition {
 
     /// Brings the values of the target's own series to their places; `None` where the shape lacks
     /// one of them.
-    pub(super) fn apply(&self, own: &Column, report: Report) -> Option<Column> {
+    pub(super) fn apply(&self, own: &Column, report: Report) -> Option<Edited> {
         let page = self.shape.page();
         let mut column = Column::default();
         column.clear(page.len(), page.has_times());
         let mut moved = Vec::new();
+        let mut kept = report.late;
         for ((at, value), place) in own.iter().enumerate().zip(&self.places) {
             if value.is_absent() {
                 continue;
@@ -147,6 +161,7 @@ impl Edition {
                 Place::Dropped => continue,
                 Place::Unknown => return None,
             };
+            kept += 1;
             // Of two series that have become one the first counts, as in Prometheus.
             if !column.get(place).is_absent() {
                 continue;
@@ -157,6 +172,7 @@ impl Edition {
             }
             moved.push((at, place));
         }
+        let published = moved.len();
         let mut moved = moved.into_iter().peekable();
         let mut exemplars = Vec::new();
         for exemplar in own.exemplars() {
@@ -170,12 +186,13 @@ impl Edition {
         for (place, text) in exemplars {
             column.add_exemplar(place, text);
         }
-        for (name, number) in report.series() {
+        let has_kept = kept != published || page.position(SAMPLES_KEPT).is_some();
+        for (name, number) in report.series(has_kept.then_some(kept)) {
             #[expect(clippy::cast_precision_loss, reason = "far below what a double holds")]
             let value = Value::new(number as f64);
             column.set(page.position(name)?, value);
         }
-        Some(column)
+        Some(Edited { column, published })
     }
 
     /// Returns what is published of a series of the target's own page.
@@ -197,15 +214,14 @@ enum Reused {
 }
 
 impl Report {
-    /// Returns the series by which the poller tells it.
-    fn series(self) -> impl Iterator<Item = (&'static str, usize)> {
+    /// Returns the series by which the poller tells it, and how many samples pass the rules where
+    /// these are not all that are published.
+    fn series(self, kept: Option<usize>) -> impl Iterator<Item = (&'static str, usize)> {
+        let kept = kept.map(|kept| (SAMPLES_KEPT, kept));
         let size = self.body_size.map(|size| (BODY_SIZE, size));
-        std::iter::once((SAMPLES_SCRAPED, self.samples)).chain(size)
-    }
-
-    /// Returns how many series it takes.
-    pub(super) fn len(self) -> usize {
-        self.series().count()
+        std::iter::once((SAMPLES_SCRAPED, self.samples))
+            .chain(kept)
+            .chain(size)
     }
 }
 
@@ -216,6 +232,12 @@ pub(super) struct Fates {
 }
 
 impl Fates {
+    /// Tells whether two series are published by one text.
+    fn have_clashes(&self) -> bool {
+        let mut seen = HashSet::new();
+        self.keys.iter().flatten().any(|key| !seen.insert(key))
+    }
+
     fn decide(
         rules: &SeriesRules,
         page: &Page,
@@ -343,8 +365,9 @@ impl TextEdition {
         // By the labels' hash the text that stands for them in this body.
         let mut texts: HashMap<u64, Box<str>> = HashMap::new();
         let mut samples = 0;
-        let text = rewrite(body, format, rules, report, |sample| {
-            if refused.is_some() || is_late(sample, rules, time_max_ms) {
+        let mut late = 0;
+        let mut text = rewrite(body, format, rules, (report, None), |sample| {
+            if refused.is_some() {
                 return None;
             }
             if !fates.contains_key(sample.text) {
@@ -357,10 +380,18 @@ impl TextEdition {
                 }
             }
             let (key, hash) = fates.get(sample.text)?.as_ref()?;
+            if is_late(sample, rules, time_max_ms) {
+                late += 1;
+                return None;
+            }
             let text = texts.entry(*hash).or_insert_with(|| key.clone());
             samples += 1;
             Some(Cow::Owned(text.to_string()))
         })?;
+        if late > 0 {
+            let kept = format!("{SAMPLES_KEPT} {}\n", samples + late);
+            text.splice(..0, kept.into_bytes());
+        }
         match refused {
             Some(refused) => Err(refused.into()),
             None => Ok(Rewritten { text, samples }),
@@ -378,11 +409,12 @@ fn rewrite<'k>(
     body: &[u8],
     format: Format,
     rules: &SeriesRules,
-    report: Report,
+    report: (Report, Option<usize>),
     mut key_of: impl FnMut(&Sample<'_, '_>) -> Option<Cow<'k, str>>,
 ) -> Result<Vec<u8>, SyntaxError> {
     let mut out = Vec::with_capacity(body.len() + 128);
-    for (name, number) in report.series() {
+    let (report, kept) = report;
+    for (name, number) in report.series(kept) {
         out.extend_from_slice(format!("{name} {number}\n").as_bytes());
     }
     let mut parser = Parser::new(body, format);

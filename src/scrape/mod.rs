@@ -16,6 +16,7 @@ mod schedule;
 mod series;
 mod settings;
 mod shapes;
+mod tally;
 mod targets;
 mod worker;
 

@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::exposition::protobuf::{self, NativeHistogram, ProtobufError};
 use crate::exposition::{self, ContentTypeError, MediaType};
 use crate::http::{self, FetchError, Fetcher, Fetching, Session};
-use crate::model::{FailureReason, Format, Outcome, Text};
+use crate::model::{FailureReason, Format, Outcome, Tally, Text};
 use crate::telemetry::chain;
 use crate::tls::TlsError;
 use crate::wire::{Body, Record, Scrape};
@@ -118,6 +118,21 @@ enum ScrapeError {
     TargetLimit,
 }
 
+/// A failed scrape.
+struct Failure {
+    error: ScrapeError,
+    tally: Tally,
+}
+
+impl<E: Into<ScrapeError>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self {
+            error: error.into(),
+            tally: Tally::default(),
+        }
+    }
+}
+
 impl ScrapeError {
     fn reason(&self) -> FailureReason {
         match self {
@@ -196,7 +211,7 @@ impl Worker {
             Err(error) => {
                 let duration = begin.elapsed();
                 Probe {
-                    error: Some(chain(&error)),
+                    error: Some(chain(&error.error)),
                     outcome: self.failed(&error, duration),
                     summary: format!("it failed after {:.3} s", duration.as_secs_f64()),
                 }
@@ -255,14 +270,14 @@ impl Worker {
     async fn scrape(&mut self, time_ms: i64) -> Scrape {
         let begin = Instant::now();
         let result = if self.order.is_over_limit {
-            Err(ScrapeError::TargetLimit)
+            Err(ScrapeError::TargetLimit.into())
         } else {
             self.fetch(time_ms).await
         };
         let duration = begin.elapsed();
         let outcome = match result {
             Ok(fetched) => self.succeeded(fetched),
-            Err(error) => self.failed(&error, duration),
+            Err(failure) => self.failed(&failure, duration),
         };
         Scrape {
             target: Arc::clone(&self.order.target.labels),
@@ -271,7 +286,7 @@ impl Worker {
         }
     }
 
-    async fn fetch(&mut self, time_ms: i64) -> Result<Fetched, ScrapeError> {
+    async fn fetch(&mut self, time_ms: i64) -> Result<Fetched, Failure> {
         let begin = Instant::now();
         let target = &self.order.target;
         let fetched = self
@@ -288,7 +303,12 @@ impl Worker {
         let bytes = fetched.body.len();
         let answer = self.answer(fetched)?;
         let Answer { text, histograms } = answer;
+        let native = histograms.len() as u64;
         let read = self.reading.read(&text, histograms, time_ms, &self.shapes);
+        let read = read.map_err(|error| Failure {
+            error: error.into(),
+            tally: self.reading.tally(&text).and(native),
+        });
         self.session.recycle(text.text);
         Ok(Fetched {
             exposition: read?,
@@ -367,7 +387,8 @@ impl Worker {
         Outcome::Exposed { body, duration }
     }
 
-    fn failed(&mut self, error: &ScrapeError, duration: Duration) -> Outcome<Body> {
+    fn failed(&mut self, failure: &Failure, duration: Duration) -> Outcome<Body> {
+        let Failure { error, tally } = failure;
         let reason = error.reason();
         self.metrics.failed(self.order.target.labels.job(), reason);
         // The change is worth a line; its repetitions are counted.
@@ -377,6 +398,10 @@ impl Worker {
             debug!(%reason, error = chain(error), "scrape failed again");
         }
         self.failures_in_a_row += 1;
-        Outcome::Failed { reason, duration }
+        Outcome::Failed {
+            reason,
+            duration,
+            tally: *tally,
+        }
     }
 }

@@ -128,7 +128,21 @@ impl<'a> TargetLabels<'a> {
         })
     }
 
-    /// The same where the target's labels stand in any case, because they are a grouping key.
+    /// Returns the labels of a series about the target's scrape, sorted by name.
+    ///
+    /// As Prometheus has it: there is no label `exported_x` if there is a label `x` behind it in
+    /// the order of names, since room for a displaced one is made anew for each label
+    /// (`mutateReportSampleLabels` in `scrape/scrape.go`).
+    pub(super) fn resolve_report<'s>(&'s self, name: &'s str) -> Vec<(Cow<'s, str>, &'s str)> {
+        let mut labels = self.resolve(name, &[]);
+        labels.retain(|(label, _)| {
+            let displaced = label.strip_prefix(EXPORTED).filter(|_| self.has(label));
+            displaced.is_none_or(|displaced| &**label > displaced || !self.has(displaced))
+        });
+        labels
+    }
+
+    /// As [`Self::resolve`] where the target's labels stand in any case: they are a grouping key.
     pub(super) fn resolve_in_group<'s>(
         &'s self,
         name: &'s str,
@@ -319,6 +333,25 @@ mod tests {
             },
             "__name__=up instance=i job=j region=eu zone=near",
         );
+    }
+
+    #[test]
+    fn a_report_has_no_label_that_looks_like_a_displaced_one() {
+        let target = Labels::new([
+            ("a", "1"),
+            ("exported_a", "2"),
+            ("exported_job", "3"),
+            ("exported_zone", "4"),
+            ("job", "j"),
+        ]);
+        let external = Labels::default();
+        let labels = TargetLabels::new(&target, None, &external);
+        let written = labels.resolve_report("up").into_iter();
+        let written: Vec<_> = written
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        let expected = "__name__=up a=1 exported_a=2 exported_zone=4 job=j";
+        assert_eq!(written.join(" "), expected);
     }
 
     #[test]

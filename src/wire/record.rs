@@ -9,7 +9,9 @@ use super::cursor::{Reader, put_length, put_string, put_varint, put_zigzag};
 use super::number::Value;
 use super::{Column, DecodeError, Exemplar, LABELS_MAX, NativeHistogram, PARTS_MAX, Part};
 use crate::exposition::is_exemplar;
-use crate::model::{FailureReason, Format, Heartbeat, Labels, Outcome, Record, Scrape, Text};
+use crate::model::{
+    FailureReason, Format, Heartbeat, Labels, Outcome, Record, Scrape, Tally, Text,
+};
 
 const RAW: u8 = 1;
 const FAILED: u8 = 2;
@@ -23,6 +25,9 @@ const PART: u8 = 6;
 pub(super) const EXEMPLARS: u8 = 7;
 /// The native histograms of the columns record before it.
 pub(super) const HISTOGRAMS: u8 = 8;
+
+/// A failed scrape of which some samples were read.
+const FAILED_BEHIND: u8 = 9;
 
 /// No record is shorter than this: kind, time, an empty target.
 pub(super) const RECORD_MIN: usize = 3;
@@ -49,8 +54,13 @@ pub(super) fn write(record: &Record, base_ms: i64, out: &mut Vec<u8>, texts: &mu
                 put_length(out, text.len());
                 texts.extend_from_slice(text);
             }
-            Outcome::Failed { reason, duration } => {
-                start(out, FAILED);
+            Outcome::Failed {
+                reason,
+                duration,
+                tally,
+            } => {
+                let has_tally = *tally != Tally::default();
+                start(out, if has_tally { FAILED_BEHIND } else { FAILED });
                 write_target(target, out);
                 put_varint(out, micros(*duration));
                 let code = FailureReason::ALL.iter().position(|known| known == reason);
@@ -58,6 +68,10 @@ pub(super) fn write(record: &Record, base_ms: i64, out: &mut Vec<u8>, texts: &mu
                     code.and_then(|code| u8::try_from(code).ok())
                         .unwrap_or(u8::MAX),
                 );
+                if has_tally {
+                    put_varint(out, tally.scraped);
+                    put_varint(out, tally.kept);
+                }
             }
             Outcome::Gone | Outcome::Noted(_) => {
                 start(out, GONE);
@@ -222,7 +236,7 @@ pub(super) fn read(
             live: live?,
         }));
     }
-    if !matches!(kind, RAW | FAILED | GONE) {
+    if !matches!(kind, RAW | FAILED | FAILED_BEHIND | GONE) {
         return Err(DecodeError::RecordKind(kind));
     }
     let target = Arc::new(read_target(reader)?);
@@ -237,14 +251,26 @@ pub(super) fn read(
                 duration,
             }
         }
-        FAILED => {
+        FAILED | FAILED_BEHIND => {
             let duration = Duration::from_micros(reader.varint()?);
             let code = usize::from(reader.byte()?);
             let reason = FailureReason::ALL
                 .get(code)
                 .copied()
                 .ok_or(DecodeError::Number)?;
-            Outcome::Failed { reason, duration }
+            let tally = if kind == FAILED_BEHIND {
+                Tally {
+                    scraped: reader.varint()?,
+                    kept: reader.varint()?,
+                }
+            } else {
+                Tally::default()
+            };
+            Outcome::Failed {
+                reason,
+                duration,
+                tally,
+            }
         }
         _ => Outcome::Gone,
     };

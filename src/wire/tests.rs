@@ -8,7 +8,9 @@ use proptest::prelude::*;
 
 use super::cursor::{put_length, put_varint, put_zigzag};
 use super::{DECODED_MAX, DecodeError, Frame, Header, decode, encode};
-use crate::model::{FailureReason, Format, Heartbeat, Labels, Outcome, Record, Scrape, Text};
+use crate::model::{
+    FailureReason, Format, Heartbeat, Labels, Outcome, Record, Scrape, Tally, Text,
+};
 
 const KEY: Header = Header {
     epoch: 1_700_000_000_000,
@@ -49,6 +51,18 @@ fn one_of_each() -> Vec<Record> {
             Outcome::Failed {
                 reason: FailureReason::Refused,
                 duration,
+                tally: Tally::default(),
+            },
+        ),
+        scrape(
+            1_700_000_001_999,
+            Outcome::Failed {
+                reason: FailureReason::BadSyntax,
+                duration,
+                tally: Tally {
+                    scraped: 300,
+                    kept: 2,
+                },
             },
         ),
         scrape(1_700_000_002_000, Outcome::Gone),
@@ -149,8 +163,8 @@ fn refuses_what_it_does_not_know() {
     let twice = [plain(1, b"\0"), plain(1, b"\0")].concat();
     refused(&framed(&twice, b"\0\0"), DecodeError::Section(1));
     refused(
-        &framed(&plain(1, b"\x01\x09\0\0"), b"\x01\x09\0\0"),
-        DecodeError::RecordKind(9),
+        &framed(&plain(1, b"\x01\x0b\0\0"), b"\x01\x0b\0\0"),
+        DecodeError::RecordKind(11),
     );
 }
 
@@ -225,12 +239,17 @@ fn any_record() -> impl Strategy<Value = Record> {
                 duration: Duration::from_micros(micros),
             }
         }),
-        (0..FailureReason::ALL.len(), 0_u64..1 << 40).prop_map(|(reason, micros)| {
-            Outcome::Failed {
+        (
+            0..FailureReason::ALL.len(),
+            0_u64..1 << 40,
+            any::<u64>(),
+            0_u64..3
+        )
+            .prop_map(|(reason, micros, scraped, kept)| Outcome::Failed {
                 reason: FailureReason::ALL[reason],
                 duration: Duration::from_micros(micros),
-            }
-        }),
+                tally: Tally { scraped, kept },
+            }),
         Just(Outcome::Gone),
     ];
     let scrape = (labels, any::<i32>(), outcome).prop_map(|(labels, time, outcome)| {

@@ -164,7 +164,7 @@ async fn ours(lab: &Lab, targets: &Targets, load: Load) -> Costs {
     let costs = measure(targets, load, &processes, &link).await;
     for (program, name) in [
         (&poller, "poller_dropped_total"),
-        (&receiver, "receiver_invalid_total"),
+        (&receiver, "receiver_invalid_messages_total"),
     ] {
         let lost = program.metric(name, &[]).await;
         assert!(lost == 0.0, "{name} is {lost}");

@@ -21,6 +21,7 @@ mod discovery;
 mod fleet;
 mod inspect;
 mod outage;
+mod parity;
 mod process;
 mod reload;
 mod replay;
@@ -29,6 +30,10 @@ mod silent;
 mod spool;
 mod stream;
 mod values;
+
+#[path = "../parity/run/mod.rs"]
+#[expect(dead_code, reason = "the proof of full length runs all of it")]
+mod side_by_side;
 
 #[path = "../support/mod.rs"]
 #[expect(

@@ -10,7 +10,7 @@ use http::{HeaderMap, Method};
 use prometheus_streams::clock::Clock;
 use prometheus_streams::exposition::{Entry, Parser};
 use prometheus_streams::http::{Client, Settings};
-use prometheus_streams::model::{FailureReason, Format, Labels, Outcome, Text};
+use prometheus_streams::model::{FailureReason, Format, Labels, Outcome, Tally, Text};
 use prometheus_streams::relabel::Rules;
 use prometheus_streams::sink::{Delivery, State, pushgateway, remote_write};
 use prometheus_streams::wire::{Body, Columns, Scrape, Shape};
@@ -310,6 +310,7 @@ pub(crate) fn failed(instance: &str, time_ms: i64) -> Delivery {
     let outcome = Outcome::Failed {
         reason: FailureReason::Refused,
         duration: Duration::from_millis(500),
+        tally: Tally::default(),
     };
     delivery(instance, time_ms, outcome)
 }

@@ -26,7 +26,7 @@ mod writer;
 pub(crate) use bus::{Bus, Stored as StoredMessage};
 pub(crate) use endpoint::{Answer, Arrived, Endpoint};
 pub(crate) use exposition::{Page, read};
-pub(crate) use http::{get, request};
+pub(crate) use http::{Connection, Received, get, request};
 pub(crate) use lab::{Lab, free_port, run, setting, wait_until};
 pub(crate) use names::NameServer;
 pub(crate) use network::{CENTRE, Wire, run_apart};

@@ -12,6 +12,7 @@ mod storm;
 #[cfg(test)]
 mod tests;
 
+pub use announce::period as shapes_period;
 pub(super) use item::Load;
 
 use std::collections::{HashMap, VecDeque};
@@ -21,7 +22,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{error, warn};
 
-use crate::model::{FailureReason, Labels, Outcome};
+use crate::model::{FailureReason, Labels, Outcome, Tally};
 use crate::scrape::Shapes;
 use crate::spool::{Entry, Kind};
 use crate::wire::{
@@ -508,6 +509,7 @@ impl Frames {
                 outcome: Outcome::Failed {
                     reason,
                     duration: duration_of(origin),
+                    tally: Tally::default(),
                 },
             };
             waiting.push_back(whole(Record::Scrape(failed), 0));

@@ -19,11 +19,12 @@ use tokio::time::Instant;
 
 use crate::exposition::protobuf::NativeHistogram;
 use crate::exposition::{self, SyntaxError};
-use crate::model::{FailureReason, Labels, Text};
+use crate::model::{FailureReason, Labels, Tally, Text};
 use crate::scrape::Config;
-use crate::scrape::edition::{Edition, EditionError, Report, RewriteError, TextEdition};
+use crate::scrape::edition::{Edited, Edition, EditionError, Report, RewriteError, TextEdition};
 use crate::scrape::series::{RefusedSeries, SeriesRules};
 use crate::scrape::shapes::Shapes;
+use crate::scrape::tally::tally;
 use crate::wire::{self, Body, Column, Columns, Misfit, Shape, match_body};
 
 /// Scrapes that travel as text before a shape is tried again: it then costs a tenth more.
@@ -220,6 +221,11 @@ impl Reading {
         Ok(kept)
     }
 
+    /// Counts what is reported of a body that could not be read.
+    pub(in crate::scrape) fn tally(&self, text: &Text) -> Tally {
+        tally(text, &self.rules)
+    }
+
     fn check_samples(&self, count: usize) -> Result<(), ReadError> {
         match self.rules.config().limits.samples {
             Some(limit) if count as u64 > limit => Err(ReadError::SampleLimit { count, limit }),
@@ -284,6 +290,7 @@ impl Reading {
         Report {
             samples,
             body_size: wants_size.then_some(text.text.len()),
+            late: 0,
         }
     }
 
@@ -312,23 +319,25 @@ impl Reading {
         } else {
             0
         };
-        if !self.has_edition(has_times) {
-            return Ok((Columns { shape, column }, samples, samples - late));
+        if late == 0 && !self.has_edition(has_times) {
+            return Ok((Columns { shape, column }, samples, samples));
         }
-        let report = self.report(samples + histograms, text);
+        let report = Report {
+            late,
+            ..self.report(samples + histograms, text)
+        };
         let edited = self
             .edition
             .as_ref()
             .and_then(|edition| edition.apply(&column, report));
-        let column = match edited {
-            Some(column) => column,
+        let Edited { column, published } = match edited {
+            Some(edited) => edited,
             None => self.edit(&shape, text, &column, report, shapes)?,
         };
         let shape = match &self.edition {
             Some(edition) => Arc::clone(edition.shape()),
             None => shape,
         };
-        let published = column.samples().saturating_sub(report.len());
         Ok((Columns { shape, column }, samples, published))
     }
 
@@ -412,15 +421,15 @@ impl Reading {
         column: &Column,
         report: Report,
         shapes: &Shapes,
-    ) -> Result<Column, NoColumns> {
+    ) -> Result<Edited, NoColumns> {
         if !self.may_change() {
             return Err(Cause::Churn.into());
         }
         self.publish_by(own, text, report, shapes)?;
         self.changed();
         let edition = self.edition.as_ref();
-        let column = edition.and_then(|edition| edition.apply(column, report));
-        column.ok_or(NoColumns::Text(Cause::Misfit(Misfit::Unreadable)))
+        let edited = edition.and_then(|edition| edition.apply(column, report));
+        edited.ok_or(NoColumns::Text(Cause::Misfit(Misfit::Unreadable)))
     }
 
     fn may_change(&self) -> bool {

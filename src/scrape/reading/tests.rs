@@ -185,6 +185,8 @@ fn relabelling(config: &mut Config) {
 
 const SCRAPED: &str = "__scrape_samples_scraped__";
 
+const KEPT: &str = "__scrape_samples_post_metric_relabeling__";
+
 #[test]
 fn relabelled_series_are_published_by_their_new_names() {
     let mut lab = Lab::with(relabelling);
@@ -226,9 +228,9 @@ fn series_that_come_and_go_are_relabelled_when_they_come() {
 #[test]
 fn of_two_series_that_become_one_the_first_is_published() {
     let mut lab = Lab::with(relabelling);
-    lab.check_published("old 1\nnew 2\n", &format!("{SCRAPED} 2 | new 1"));
-    lab.check_published("new 3\n", &format!("{SCRAPED} 1 | new 3"));
-    lab.check_published("old 4\n", &format!("{SCRAPED} 1 | new 4"));
+    lab.check_published("old 1\nnew 2\n", &format!("{SCRAPED} 2 | {KEPT} 2 | new 1"));
+    lab.check_published("new 3\n", &format!("{SCRAPED} 1 | {KEPT} 1 | new 3"));
+    lab.check_published("old 4\n", &format!("{SCRAPED} 1 | {KEPT} 1 | new 4"));
 }
 
 #[test]
@@ -257,9 +259,11 @@ fn explicit_timestamps_may_be_left_out() {
 fn timestamps_far_ahead_are_left_out() {
     let mut lab = Lab::new();
     let (near, far) = (TIME_MS + AHEAD_MS_MAX, TIME_MS + AHEAD_MS_MAX + 1);
-    lab.check_published(&format!("a 1 {near}\nb 2 {far}\n"), &format!("a 1 {near}"));
+    let expected = format!("{SCRAPED} 2 | {KEPT} 2 | a 1 {near}");
+    lab.check_published(&format!("a 1 {near}\nb 2 {far}\n"), &expected);
     let text = format!("a 1 {near}\na 2 {far}\nb 2 {far}\n");
-    lab.check_published(&text, &format!("{SCRAPED} 3 | a 1 {near}"));
+    let expected = format!("{KEPT} 3 | {SCRAPED} 3 | a 1 {near}");
+    lab.check_published(&text, &expected);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::exposition::{
     Families, FamilySample, Label, Names, SyntaxError, Timestamps, WriteOptions, write_text,
 };
 use crate::model::Format;
-use crate::model::labels::{BODY_SIZE, SAMPLES_SCRAPED};
+use crate::model::labels::{BODY_SIZE, SAMPLES_KEPT, SAMPLES_SCRAPED};
 use crate::sink::labels::{NAME, TargetLabels};
 use crate::sink::removed::{Removal, Removals};
 
@@ -66,7 +66,7 @@ pub(super) fn translate(
 
 /// Tells whether the sample is the poller's word about the scrape, which is no series.
 fn is_report(sample: &FamilySample<'_>) -> bool {
-    matches!(&*sample.name, SAMPLES_SCRAPED | BODY_SIZE) && sample.labels.is_empty()
+    matches!(&*sample.name, SAMPLES_SCRAPED | SAMPLES_KEPT | BODY_SIZE) && sample.labels.is_empty()
 }
 
 /// Tells whether the gateway keeps a name of the sample for itself.

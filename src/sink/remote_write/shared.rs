@@ -7,7 +7,7 @@ use super::proto;
 use super::series::SeriesHasher;
 use crate::exposition::Sample;
 use crate::model::Labels;
-use crate::model::labels::{BODY_SIZE, SAMPLES_SCRAPED};
+use crate::model::labels::{BODY_SIZE, SAMPLES_KEPT, SAMPLES_SCRAPED};
 use crate::relabel::{Builder, Rules};
 use crate::sink::labels::TargetLabels;
 
@@ -27,6 +27,8 @@ pub(super) struct Shared {
 pub(super) struct Reported {
     /// Samples before relabelling.
     pub(super) samples: Option<f64>,
+    /// Samples after relabelling.
+    pub(super) kept: Option<f64>,
     /// Size of the body in bytes.
     pub(super) body_size: Option<f64>,
 }
@@ -35,6 +37,7 @@ pub(super) struct Reported {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Report {
     Samples,
+    Kept,
     BodySize,
 }
 
@@ -78,7 +81,7 @@ impl Shared {
         name: &str,
         target: &TargetLabels<'_>,
     ) {
-        self.put_resolved(out, &target.resolve(name, &[]));
+        self.put_resolved(out, &target.resolve_report(name));
     }
 
     fn put_resolved(&self, out: &mut Vec<u8>, labels: &[(Cow<'_, str>, &str)]) {
@@ -104,12 +107,13 @@ fn put<'l>(out: &mut Vec<u8>, labels: impl Iterator<Item = (&'l str, &'l str)>) 
 }
 
 impl Report {
-    const ALL: [Self; 2] = [Self::Samples, Self::BodySize];
+    const ALL: [Self; 3] = [Self::Samples, Self::Kept, Self::BodySize];
 
     /// Tells which one a sample is.
     pub(super) fn of(sample: &Sample<'_, '_>) -> Option<Self> {
         match sample.name {
             SAMPLES_SCRAPED if sample.labels.is_empty() => Some(Self::Samples),
+            SAMPLES_KEPT if sample.labels.is_empty() => Some(Self::Kept),
             BODY_SIZE if sample.labels.is_empty() => Some(Self::BodySize),
             _ => None,
         }
@@ -125,6 +129,7 @@ impl Report {
     fn name(self) -> &'static str {
         match self {
             Self::Samples => SAMPLES_SCRAPED,
+            Self::Kept => SAMPLES_KEPT,
             Self::BodySize => BODY_SIZE,
         }
     }
@@ -139,13 +144,15 @@ impl Report {
 impl Reported {
     /// Returns how many there are.
     pub(super) fn count(&self) -> usize {
-        usize::from(self.samples.is_some()) + usize::from(self.body_size.is_some())
+        let all = [self.samples, self.kept, self.body_size];
+        all.into_iter().flatten().count()
     }
 
     /// Notes a value; of two the first counts.
     pub(super) fn note(&mut self, report: Report, value: f64) {
         let place = match report {
             Report::Samples => &mut self.samples,
+            Report::Kept => &mut self.kept,
             Report::BodySize => &mut self.body_size,
         };
         place.get_or_insert(value);

@@ -8,7 +8,7 @@ use prost::Message as _;
 
 use super::*;
 use crate::model::Labels;
-use crate::model::{FailureReason, Format, Note, Text};
+use crate::model::{FailureReason, Format, Note, Tally, Text};
 use crate::relabel::{Action, Rule, RuleSettings, Rules};
 use crate::sink::remote_write::Besides;
 use crate::sink::remote_write::messages::WriteRequest;
@@ -242,6 +242,7 @@ impl Pair {
                 return Some(Outcome::Failed {
                     reason: FailureReason::Refused,
                     duration: Duration::from_millis(500),
+                    tally: Tally::default(),
                 });
             }
             Step::Gone => return Some(Outcome::Gone),

@@ -7,7 +7,7 @@ use prost::Message as _;
 
 use super::*;
 use crate::exposition::protobuf::{Buckets, CUSTOM_SCHEMA, Counts, Histogram, HistogramExemplar};
-use crate::model::{Format, Labels, Text};
+use crate::model::{Format, Labels, Tally, Text};
 use crate::relabel::Rules;
 use crate::sink::remote_write::Besides;
 use crate::sink::remote_write::messages::{self, BucketSpan, Count, WriteRequest, ZeroCount};
@@ -120,6 +120,7 @@ impl Target {
         self.put(Outcome::Failed {
             reason: FailureReason::Refused,
             duration: Duration::from_millis(500),
+            tally: Tally::default(),
         })
     }
 }

@@ -59,6 +59,7 @@ impl Put {
         #[expect(clippy::cast_precision_loss, reason = "no scrape has 2^53 series")]
         let (kept, added) = (self.scraped as f64, self.added as f64);
         // The poller relabels before it publishes, so all that arrives has passed relabeling.
+        let kept = self.reported.kept.unwrap_or(kept);
         let scraped = self.reported.samples.unwrap_or(kept);
         let usual = [1.0, duration.as_secs_f64(), scraped, kept, added];
         report(usual, self.reported.body_size.unwrap_or_default(), labels)

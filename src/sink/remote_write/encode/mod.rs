@@ -12,7 +12,7 @@ use super::proto;
 use super::series::{Scratch, TooLarge};
 use super::shared::Shared;
 use crate::exposition::SyntaxError;
-use crate::model::{FailureReason, Note, Outcome};
+use crate::model::{FailureReason, Note, Outcome, Tally};
 use crate::sink::labels::TargetLabels;
 use crate::sink::removed::Removals;
 use crate::wire::{Body, Scrape};
@@ -155,12 +155,16 @@ impl Encoder {
                     report,
                 })
             }
-            Outcome::Failed { duration, reason } => {
+            Outcome::Failed {
+                duration,
+                reason,
+                tally,
+            } => {
                 if let Some(state) = before {
                     state.put_stale(&mut out, scrape.time_ms, &labels, shared);
                 }
                 let report = report_labels(before, &labels, shared);
-                let values = failed(*duration, *reason, &labels);
+                let values = failed(*duration, (*reason, *tally), &labels);
                 report.put(&mut out, &values, scrape.time_ms);
                 After::State(TargetState {
                     last: before.map(|state| state.last.clone()).unwrap_or_default(),
@@ -294,15 +298,17 @@ fn note_down(
 /// Returns the values of the [`REPORT`] of a scrape that failed.
 fn failed(
     duration: Duration,
-    reason: FailureReason,
+    (reason, tally): (FailureReason, Tally),
     labels: &TargetLabels<'_>,
 ) -> [f64; REPORT.len()] {
     let body_size = match reason {
         FailureReason::BodyTooLarge => -1.0,
         _ => 0.0,
     };
+    #[expect(clippy::cast_precision_loss, reason = "no body has so many samples")]
+    let (scraped, kept) = (tally.scraped as f64, tally.kept as f64);
     report(
-        [0.0, duration.as_secs_f64(), 0.0, 0.0, 0.0],
+        [0.0, duration.as_secs_f64(), scraped, kept, 0.0],
         body_size,
         labels,
     )

@@ -5,7 +5,7 @@ use prost::Message as _;
 
 use super::*;
 use crate::model::Labels;
-use crate::model::{FailureReason, Format, Note, Text};
+use crate::model::{FailureReason, Format, Note, Tally, Text};
 use crate::relabel::{Action, Rule, RuleSettings, Rules};
 use crate::sink::remote_write::Besides;
 use crate::sink::remote_write::messages::WriteRequest;
@@ -84,6 +84,7 @@ impl Target {
         self.put(Outcome::Failed {
             reason: FailureReason::Refused,
             duration: Duration::from_millis(500),
+            tally: Tally::default(),
         })
     }
 }
@@ -205,6 +206,21 @@ fn a_failed_scrape_ends_all_series_once() {
         "a{}:1@4000 c{}:1@4000",
         &report(["1", "0.25", "2", "2", "1"], 4000),
     );
+}
+
+#[test]
+fn a_body_that_is_bad_from_some_place_on_is_counted_up_to_there() {
+    let mut target = Target::new();
+    let half_way = Outcome::Failed {
+        reason: FailureReason::BadSyntax,
+        duration: Duration::from_millis(500),
+        tally: Tally {
+            scraped: 7,
+            kept: 5,
+        },
+    };
+    let expected = report(["0", "0.5", "7", "5", "0"], 1000);
+    check(&target.put(half_way), "", &expected);
 }
 
 #[test]
@@ -403,11 +419,16 @@ fn the_poller_says_how_many_samples_there_were_before_relabelling() {
         "a{}:stale@2000",
         &report(["1", "0.25", "8", "0", "0"], 2000),
     );
+    let written = target
+        .expose("__scrape_samples_scraped__ 8\n__scrape_samples_post_metric_relabeling__ 5\na 1\n");
+    let expected = report(["1", "0.25", "8", "5", "1"], 3000);
+    check(&written, "a{}:1@3000", &expected);
+    target.state = None;
     let written = target.expose("__scrape_samples_scraped__{x=\"y\"} 8\n");
     check(
         &written,
-        "__scrape_samples_scraped__{x=y}:8@3000",
-        &report(["1", "0.25", "1", "1", "1"], 3000),
+        "__scrape_samples_scraped__{x=y}:8@4000",
+        &report(["1", "0.25", "1", "1", "1"], 4000),
     );
 }
 
@@ -428,6 +449,7 @@ fn extra_series_about_the_scrape_are_written_where_they_are_wanted() {
     let too_large = Outcome::Failed {
         reason: FailureReason::BodyTooLarge,
         duration: Duration::from_millis(500),
+        tally: Tally::default(),
     };
     check(
         &target.put(too_large),
