@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 
 use prometheus_streams::wire::{ShapeStore, ShapeWriter};
 use prometheus_streams_fuzz::{
-    Input, Known, has_reason, named, patched, reads_as_exposition, unpatched,
+    Input, Known, beside, has_reason, named, patched, reads_as_exposition, unpatched,
 };
 
 static KNOWN: LazyLock<Known> = LazyLock::new(Known::new);
@@ -31,7 +31,9 @@ fuzz_target!(|bytes: &[u8]| {
         }
         let kind = input.byte();
         let base = &shapes[usize::from(kind >> 2) % shapes.len()];
+        let second = &shapes[usize::from(kind >> 5) % shapes.len()];
         let message = match kind & 3 {
+            0 if kind & 4 != 0 => beside(input.part(), input.part(), base, second),
             0 => input.part().to_vec(),
             1 => named(input.part()),
             2 => patched(input.part(), base),

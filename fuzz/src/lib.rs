@@ -14,7 +14,7 @@ pub use frames::{Parts, fix_check};
 pub use input::Input;
 pub use limit::{Limited, MEMORY_MAX};
 pub use pages::{BODIES, Known, target};
-pub use shapes::{content_of, named, patched, put_varint, unpatched};
+pub use shapes::{beside, content_of, named, patched, put_varint, unpatched};
 
 use prometheus_streams::exposition::check;
 use prometheus_streams::model::Format;

@@ -6,6 +6,7 @@ use prometheus_streams::wire::{SHAPES_VERSION, Shape, ShapeId, ShapeWriter};
 
 const WHOLE: u8 = 1;
 const PATCH: u8 = 2;
+const SIBLING: u8 = 3;
 
 /// Contents of hostile patches are read up to here to find their names.
 const CONTENT_MAX: usize = 1 << 20;
@@ -70,4 +71,38 @@ pub fn unpatched(packed: &[u8], base: &Shape) -> Vec<u8> {
     context.ref_prefix(&prefix).unwrap();
     let _ = context.decompress(&mut content, packed);
     message(&content, Some(base.id()), packed)
+}
+
+/// Returns a message with a coded template of any kind: the shape is the base again, and its name
+/// is right only if the template says the same.
+pub fn beside(coded: &[u8], raw: &[u8], base: &Shape, second: &Shape) -> Vec<u8> {
+    let mut writer = ShapeWriter::hurried();
+    writer.sibling(base, base, None);
+    let own = writer.finish();
+    let mut rest = &own[2 + 3 * ShapeId::LENGTH..];
+    let mut varint = || {
+        let (mut value, mut shift) = (0, 0);
+        while let Some((byte, behind)) = rest.split_first() {
+            rest = behind;
+            value |= usize::from(byte & 0x7f) << shift;
+            shift += 7;
+            if byte & 0x80 == 0 {
+                break;
+            }
+        }
+        value
+    };
+    let (length, packed) = (varint(), varint());
+    let packed = &rest[..packed];
+    let mut message = vec![SHAPES_VERSION, SIBLING];
+    // Another name, as the base's own is known and would be passed over.
+    message.extend_from_slice(ShapeId::of(coded).as_bytes());
+    message.extend_from_slice(base.id().as_bytes());
+    message.extend_from_slice(second.id().as_bytes());
+    put_varint(&mut message, length as u64);
+    for bytes in [packed, coded, raw] {
+        put_varint(&mut message, bytes.len() as u64);
+        message.extend_from_slice(bytes);
+    }
+    message
 }

@@ -134,6 +134,37 @@ impl Value {
         }
     }
 
+    /// Returns this value on the scale of `base` where both are decimals and it can be; readers
+    /// get it back by [`Self::shortest`].
+    pub(super) fn toward_decimal(self, base: Self) -> Self {
+        let is_finer = self.scale < base.scale && base.scale < FLOAT;
+        let moved = Self {
+            mantissa: self.on_scale(base.scale),
+            scale: base.scale,
+        };
+        let is_exact = moved.mantissa.unsigned_abs() < EXACT_MAX;
+        if is_finer && is_exact && moved.shortest() == self {
+            moved
+        } else {
+            self
+        }
+    }
+
+    /// Returns this value on the scale of its digits, on which every body spells it: a fraction
+    /// does not end with a zero.
+    pub(super) fn shortest(self) -> Self {
+        let mut value = self;
+        if value.scale >= FLOAT {
+            return value;
+        }
+        while value.scale > 0 && value.mantissa % 10 == 0 {
+            value.mantissa /= 10;
+            // Zero has no digits behind the point at all, and gets there within 22 steps.
+            value.scale -= 1;
+        }
+        value
+    }
+
     fn toward_other(self, base: Self) -> Self {
         if self.scale >= FLOAT || base.scale == ABSENT || self.scale > base.scale {
             if base.scale == FLOAT && self.scale != ABSENT {

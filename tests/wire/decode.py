@@ -18,13 +18,20 @@ import zlib
 MASK = (1 << 64) - 1
 HERE = os.path.dirname(os.path.abspath(__file__))
 TABLE = os.path.join(HERE, "../../src/wire/columns/start.hex")
-HEX = open(TABLE).read().replace("\n", "")
-START = [int(HEX[at : at + 4], 16) for at in range(0, len(HEX), 4)]
+
+
+def table(path):
+    digits = open(path).read().replace("\n", "")
+    return [int(digits[at : at + 4], 16) for at in range(0, len(digits), 4)]
+
+
+START = table(TABLE)
+TEMPLATE = table(TABLE.replace("start.hex", "template.hex"))
 LEVELS = [6, 8, 10, 13, 17, 22, 28, 36, 45, 63]
 FLOAT, ABSENT = 23, 24
 SPREAD = 0x9E3779B97F4A7C15
 STALE = 0x7FF0000000000002
-FRESH, CHAINED = 0, 1
+FRESH, CHAINED, NEAR = 0, 1, 2
 
 
 def level(length):
@@ -89,14 +96,14 @@ class Reader:
 
 
 class Coder:
-    def __init__(self, coded, raw):
+    def __init__(self, coded, raw, start=START):
         self.coded, self.at = coded, 0
         self.raw_bits, self.raw_at = int.from_bytes(raw, "little"), 0
         self.raw_length = len(raw) * 8
         self.low, self.high, self.window = 0, 0xFFFFFFFF, 0
         for _ in range(4):
             self.shift()
-        self.contexts = [[start, start] for start in START]
+        self.contexts = [[value, value] for value in start]
 
     def shift(self):
         byte = self.coded[self.at] if self.at < len(self.coded) else 255
@@ -194,9 +201,10 @@ def on_scale(mantissa, own, scale):
 
 
 class Shape:
-    def __init__(self, content):
+    """A shape by its content, or by what stands before the template in it."""
+
+    def __init__(self, content, template=None):
         reader = Reader(content)
-        self.content = content
         self.format = reader.byte()
         self.target = reader.target()
         count = reader.varint()
@@ -204,9 +212,60 @@ class Shape:
         lines = self.text.split("\n")[:-1]
         self.keys = [line for line in lines if not line.startswith("#")]
         self.flags = reader.take(count)
-        scales = reader.take(count)
-        self.template = [(reader.zigzag(), scale) for scale in scales]
+        self.front = content[: reader.at]
+        if template:
+            self.template = template(self)
+            content += bytes(scale for _, scale in self.template)
+            content += b"".join(varint(zigzag(value)) for value, _ in self.template)
+        else:
+            scales = reader.take(count)
+            self.template = [(reader.zigzag(), scale) for scale in scales]
+        self.content = content
         assert len(self.keys) == count and reader.left() == 0
+
+    def values(self):
+        return dict(zip(self.keys, self.template))
+
+
+def varint(value):
+    out = b""
+    while value > 127:
+        out, value = out + bytes([value & 127 | 128]), value >> 7
+    return out + bytes([value])
+
+
+def zigzag(value):
+    return (value << 1 ^ value >> 63) & MASK
+
+
+def shortest(value, scale):
+    while 0 < scale < FLOAT and value % 10 == 0:
+        value, scale = value // 10, scale - 1
+    return value, scale
+
+
+def template_of(shape, base, second, coded, raw):
+    """Decodes the template of a shape beside one or two siblings."""
+    bases, seconds, cells = base.values(), second.values(), []
+    for key in shape.keys:
+        cell = Cell(bases.get(key, (0, 0)))
+        if second is base:
+            cell.kind = 1
+        elif key not in bases or key not in seconds:
+            cell.kind = 2
+        else:
+            value, scale = seconds[key]
+            if scale == cell.scale or scale < cell.scale < FLOAT:
+                difference = signed(on_scale(value, scale, cell.scale) - cell.mantissa)
+                last = min(abs(difference).bit_length(), 63)
+                cell.kind = last << 2 | 3 if last else 0
+            else:
+                cell.kind = 2
+        cells.append(cell)
+    coder = Coder(coded, raw, TEMPLATE)
+    values = series(coder, NEAR, shape.flags, cells)
+    coder.finish()
+    return [shortest(*value) for value in values]
 
 
 class Cell:
@@ -346,11 +405,18 @@ class Lane:
         assert reader.byte() == 1
         while reader.left():
             kind, name = reader.byte(), reader.take(16)
-            base = self.shapes[reader.take(16)].content if kind == 2 else b""
+            assert kind in (1, 2, 3)
+            needed = [self.shapes[reader.take(16)] for _ in range(kind - 1)]
             length = reader.varint()
-            content = unzstd(reader.take(reader.varint()), length, base)
-            assert hashlib.sha256(content).digest()[:16] == name
-            self.shapes[name] = Shape(content)
+            packed = reader.take(reader.varint())
+            if kind == 3:
+                front = unzstd(packed, length, needed[0].front)
+                coded = [reader.take(reader.varint()) for _ in range(2)]
+                shape = Shape(front, lambda shape: template_of(shape, *needed, *coded))
+            else:
+                shape = Shape(unzstd(packed, length, needed[0].content if needed else b""))
+            assert hashlib.sha256(shape.content).digest()[:16] == name
+            self.shapes[name] = shape
 
     def read_frame(self, payload):
         reader = Reader(payload)

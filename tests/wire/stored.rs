@@ -24,7 +24,7 @@ fn folder() -> PathBuf {
 }
 
 /// Every file there is.
-const STORED: [&str; 2] = ["lane", "attached"];
+const STORED: [&str; 3] = ["lane", "attached", "siblings"];
 
 /// Writes a message behind others.
 fn put(stored: &mut Vec<u8>, kind: u8, payload: &[u8]) {
@@ -111,6 +111,48 @@ fn attached() -> Vec<u8> {
             );
             frame.part(Part { index, count: 2 });
             frame.columns(index, shape, scrape, &column);
+        }
+        put(&mut stored, b'f', &frame.finish().1);
+    }
+    stored
+}
+
+/// Writes a lane with targets of one kind, whose shapes are siblings.
+fn siblings() -> Vec<u8> {
+    let mut lane = LaneEncoder::new(1_700_000_000_000);
+    let mut stored = Vec::new();
+    let now = 1_700_000_000_000;
+    let pages = &pages::pages()["node"];
+    let bodies = (0..6).map(|number| {
+        let mut body = pages[number * 5].body.clone();
+        body.extend_from_slice(odd(number, now).as_bytes());
+        if number % 3 == 2 {
+            body.extend_from_slice(format!("own_{number} 1.5\n").as_bytes());
+        }
+        body
+    });
+    let bodies: Vec<Vec<u8>> = bodies.collect();
+    let shapes = bodies.iter().zip(0..).map(|(body, number)| {
+        let target = Labels::of_target("node", &format!("10.0.0.{number}:9100"));
+        Arc::new(Shape::build(Arc::new(target), body, Format::Text).unwrap())
+    });
+    let shapes: Vec<Arc<Shape>> = shapes.collect();
+    let mut message = ShapeWriter::thorough();
+    message.whole(&shapes[0]);
+    assert!(message.sibling(&shapes[1], &shapes[0], None));
+    for shape in &shapes[2..] {
+        assert!(message.sibling(shape, &shapes[0], Some(&shapes[1])));
+    }
+    put(&mut stored, b's', &message.finish());
+    for (role, skip) in [(Role::Key, 0), (Role::Link, 1), (Role::Leaf, 2)] {
+        let mut frame = lane.begin(role);
+        for (target, shape) in (0..).zip(&shapes) {
+            let body = &bodies[(target as usize + skip) % bodies.len()];
+            let mut column = Column::default();
+            if match_body(shape.page(), body, &mut column).is_err() {
+                match_body(shape.page(), &bodies[target as usize], &mut column).unwrap();
+            }
+            frame.columns(target, shape, (now, Duration::from_millis(9)), &column);
         }
         put(&mut stored, b'f', &frame.finish().1);
     }
@@ -210,7 +252,11 @@ fn said(frame: &LaneFrame) -> String {
 fn stored(name: &str) -> Vec<u8> {
     let path = folder().join(name).with_extension("bin");
     if std::env::var("WIRE_STORE").is_ok_and(|wanted| wanted == name) {
-        let messages = if name == "lane" { lane() } else { attached() };
+        let messages = match name {
+            "lane" => lane(),
+            "attached" => attached(),
+            _ => siblings(),
+        };
         std::fs::write(&path, messages).unwrap();
     }
     std::fs::read(path).unwrap()

@@ -316,8 +316,14 @@ impl Cell {
     /// Learns from a residual that the next scrape follows.
     #[inline]
     pub(super) fn adapt(&mut self, residual: i64) {
+        self.class = Self::class_of(residual, ((self.class & 1) << 1) | 1);
+    }
+
+    /// Returns the class of a series whose last residual is known.
+    #[inline]
+    pub(in crate::wire) fn class_of(residual: i64, history: u8) -> u8 {
         let length = length_of(residual).min(63).to_le_bytes()[0];
-        self.class = (length << 2) | ((self.class & 1) << 1) | 1;
+        (length << 2) | history
     }
 
     /// Learns that the value was as predicted.

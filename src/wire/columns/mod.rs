@@ -40,13 +40,21 @@ pub(super) enum Mode {
     Near = 2,
     /// A scrape longer ago.
     Far = 3,
+    /// The template of a shape, against that of another: as in [`Mode::Near`], but with a model
+    /// that starts from probabilities of its own, and values on the scale of their digits.
+    Template = 4,
 }
 
 impl Mode {
+    /// The modes of records, in the order of their numbers.
     pub(super) const ALL: [Self; 4] = [Self::Fresh, Self::Chained, Self::Near, Self::Far];
 
+    /// Returns which contexts it uses.
     fn index(self) -> usize {
-        self as usize
+        match self {
+            Self::Template => Self::Near as usize,
+            mode => mode as usize,
+        }
     }
 }
 
@@ -134,7 +142,10 @@ fn code_values<C: Coder, const CHAINED: bool>(
                 mantissa: *mantissa,
                 scale: *scale,
             };
-            value = value.toward(base);
+            value = match mode {
+                Mode::Template => value.toward_decimal(base),
+                _ => value.toward(base),
+            };
             is_same = value.scale == base.scale && value.mantissa == predicted;
         }
         let context = contexts
@@ -254,7 +265,7 @@ impl<'s> Walk<'s> {
             }
             Mode::Fresh => cell.set(value),
             Mode::Near | Mode::Far if C::ENCODES => cell.count(coded.residual),
-            Mode::Near | Mode::Far => {}
+            Mode::Near | Mode::Far | Mode::Template => {}
         }
         (value, delta)
     }

@@ -102,19 +102,24 @@ const ROOM: usize = CONTEXTS.next_power_of_two();
 /// line: what was counted over recorded expositions. It is part of the format's version.
 const START: &[u8] = include_bytes!("start.hex");
 
-static START_TABLE: [Probability; CONTEXTS] = read_start();
+static START_TABLE: [Probability; CONTEXTS] = read_start(START);
+
+/// The same for the template of a shape, which is coded on its own.
+const TEMPLATE: &[u8] = include_bytes!("template.hex");
+
+static TEMPLATE_TABLE: [Probability; CONTEXTS] = read_start(TEMPLATE);
 
 #[expect(
     clippy::indexing_slicing,
     clippy::large_stack_arrays,
     reason = "evaluated by the compiler, where an index out of bounds does not compile"
 )]
-const fn read_start() -> [Probability; CONTEXTS] {
+const fn read_start(hexadecimal: &[u8]) -> [Probability; CONTEXTS] {
     let even = Probability::new(1 << 15);
     let mut table = [even; CONTEXTS];
     let (mut context, mut value, mut digits, mut at) = (0, 0_u16, 0, 0);
-    while at < START.len() {
-        let digit = match START[at] {
+    while at < hexadecimal.len() {
+        let digit = match hexadecimal[at] {
             digit @ b'0'..=b'9' => digit - b'0',
             digit @ b'a'..=b'f' => digit - b'a' + 10,
             _ => 0xff,
@@ -149,7 +154,20 @@ impl Model {
 
     /// Returns to where every frame starts.
     pub(in crate::wire) fn restart(&mut self) {
-        for (context, start) in self.0.iter_mut().zip(&START_TABLE) {
+        self.start_at(&START_TABLE);
+    }
+
+    /// Makes one that stands where the template of every shape starts.
+    pub(in crate::wire) fn of_templates() -> Self {
+        let empty = Probability::new(0);
+        #[expect(clippy::large_stack_arrays, reason = "64 KiB, once for a shape")]
+        let mut model = Self(Box::new([empty; ROOM]));
+        model.start_at(&TEMPLATE_TABLE);
+        model
+    }
+
+    fn start_at(&mut self, table: &[Probability; CONTEXTS]) {
+        for (context, start) in self.0.iter_mut().zip(table) {
             *context = *start;
         }
     }

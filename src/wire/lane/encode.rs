@@ -53,7 +53,7 @@ struct Sending {
 }
 
 /// Scrapes against one base from which on it counts as far.
-const NEAR_SCRAPES: u16 = 3;
+const NEAR_SCRAPES: u16 = 5;
 
 impl LaneEncoder {
     /// Begins a lane; `epoch` is the poller's start in milliseconds since the Unix epoch.
@@ -247,7 +247,7 @@ impl FrameWriter<'_> {
             known.leaves = match mode {
                 Mode::Fresh if is_kept => 0,
                 Mode::Near | Mode::Far => known.leaves.saturating_add(1),
-                Mode::Fresh | Mode::Chained => known.leaves,
+                Mode::Fresh | Mode::Chained | Mode::Template => known.leaves,
             };
         }
         self.work += work_of(shape.page());

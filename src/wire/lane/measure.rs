@@ -1,7 +1,7 @@
-//! Counts the start table over recorded pages, and reports what the format costs on them.
+//! Counts the start tables over recorded pages, and reports what the format costs on them.
 //!
 //! `WIRE_PAGES` names another file of pages than the one with the tests; `WIRE_START` names a
-//! file to which the counted start table is written.
+//! file to which the counted start table is written, `WIRE_TEMPLATE` one for that of templates.
 
 #![expect(
     clippy::cast_possible_truncation,
@@ -21,6 +21,8 @@ use super::target::Target;
 use super::{LaneEncoder, Role};
 use crate::model::{Format, Labels};
 use crate::wire::columns::{CONTEXTS, Coder, Column, Mode, Model, Probability, Scratch};
+use crate::wire::range::Encoder;
+use crate::wire::shape::Siblings;
 use crate::wire::{Misfit, Shape, ShapeWriter, match_body};
 
 /// Scrapes of a group.
@@ -28,6 +30,17 @@ const GROUP: usize = 20;
 
 /// Counts answers by context instead of writing them.
 struct Counter(Vec<[u32; 2]>);
+
+impl Counter {
+    /// Returns the start table by which this would have cost the least.
+    fn table(&self) -> Vec<u16> {
+        let start = self.0.iter().map(|[no, yes]| {
+            let (no, yes) = (f64::from(*no) + 0.4, f64::from(*yes) + 0.4);
+            (65536.0 * yes / (no + yes)).clamp(64.0, 65472.0) as u16
+        });
+        start.collect()
+    }
+}
 
 impl Coder for Counter {
     const ENCODES: bool = true;
@@ -156,11 +169,93 @@ fn count(sets: &[&Set]) -> Vec<u16> {
             target.code(coding, (mode, *time_ms), &mut column, &mut scratch);
         }
     }
-    let start = counter.0.iter().map(|[no, yes]| {
-        let (no, yes) = (f64::from(*no) + 0.4, f64::from(*yes) + 0.4);
-        (65536.0 * yes / (no + yes)).clamp(64.0, 65472.0) as u16
+    counter.table()
+}
+
+/// The shapes of several targets, taken some minutes apart.
+fn siblings(name: &str, pages: &[Page]) -> Vec<Shape> {
+    let pages = pages.iter().step_by(5).zip(0..);
+    let shapes = pages.map(|(page, number)| {
+        let target = Labels::of_target(name, &format!("10.0.0.{number}:9100"));
+        Shape::build(Arc::new(target), &page.body, Format::Text).unwrap()
     });
-    start.collect()
+    shapes.collect()
+}
+
+/// What a shape is coded beside: the first, alone and with the second.
+fn beside(shapes: &[Shape]) -> impl Iterator<Item = (&Shape, Siblings<'_>)> {
+    let (base, second) = (&shapes[0], &shapes[1]);
+    let second = [None, Some(second)];
+    let pairs = second.into_iter().zip([1, 2]);
+    pairs.flat_map(move |(second, skip)| {
+        let others = shapes.iter().skip(skip);
+        others.map(move |shape| (shape, Siblings { base, second }))
+    })
+}
+
+/// Counts all answers over the templates of siblings.
+fn count_templates<'s>(sets: impl Iterator<Item = &'s Vec<Shape>>) -> Vec<u16> {
+    let mut counter = Counter(vec![[0; 2]; CONTEXTS]);
+    let mut model = Model::new();
+    for (shape, siblings) in sets.flat_map(|shapes| beside(shapes)) {
+        let mut template = shape.template().clone();
+        siblings.code((&mut counter, &mut model), shape.page(), &mut template);
+    }
+    counter.table()
+}
+
+/// Bytes per sample of templates, alone and with a second sibling.
+fn cost_of_templates(shapes: &[Shape], start: &[u16]) -> [f64; 2] {
+    let mut sums = [(0, 0); 2];
+    for (shape, siblings) in beside(shapes) {
+        let mut model = Model::new();
+        model.restart_from(start);
+        let (mut encoder, mut template) = (Encoder::new(), shape.template().clone());
+        siblings.code((&mut encoder, &mut model), shape.page(), &mut template);
+        let (coded, raw) = encoder.finish();
+        let sum = &mut sums[usize::from(siblings.second.is_some())];
+        *sum = (sum.0 + coded.len() + raw.len(), sum.1 + template.samples());
+    }
+    sums.map(|(bytes, samples)| bytes as f64 / samples as f64)
+}
+
+fn write_table(variable: &str, start: &[u16]) {
+    if let Some(path) = std::env::var_os(variable) {
+        let lines: Vec<String> = start
+            .chunks(24)
+            .map(|line| {
+                let digits: Vec<_> = line.iter().map(|start| format!("{start:04x}")).collect();
+                digits.concat()
+            })
+            .collect();
+        std::fs::write(path, lines.join("\n") + "\n").unwrap();
+    }
+}
+
+#[test]
+fn templates_of_siblings_cost_what_is_promised() {
+    let pages = pages();
+    let sets = pages.iter().map(|(name, pages)| siblings(name, pages));
+    let sets: Vec<Vec<Shape>> = sets.collect();
+    let own = count_templates(sets.iter());
+    write_table("WIRE_TEMPLATE", &own);
+    println!("template bytes per sample    alone  beside two    others' table");
+    let (mut sums, mut weight) = ([0.0; 4], 0.0);
+    for (at, (name, shapes)) in pages.keys().zip(&sets).enumerate() {
+        let others = sets.iter().enumerate().filter(|(other, _)| *other != at);
+        let others = count_templates(others.map(|(_, set)| set));
+        let [[a, b], [c, d]] = [&own, &others].map(|start| cost_of_templates(shapes, start));
+        let samples = shapes[0].page().len() as f64;
+        println!("{name:12} {samples:6.0} {:10.3?}", [a, b, c, d]);
+        for (sum, cost) in sums.iter_mut().zip([a, b, c, d]) {
+            *sum += cost * samples;
+        }
+        weight += samples;
+    }
+    let means = sums.map(|sum| sum / weight);
+    println!("{:19} {means:10.3?}", "weighted");
+    assert!(means[0] <= 0.62, "alone");
+    assert!(means[1] <= 0.55, "beside two");
 }
 
 /// Bytes per sample of the last whole group.
@@ -198,17 +293,7 @@ fn columns_cost_what_is_promised() {
         .iter()
         .map(|(name, pages)| prepare(name, pages))
         .collect();
-    if let Some(path) = std::env::var_os("WIRE_START") {
-        let start = count(&sets.iter().collect::<Vec<_>>());
-        let lines: Vec<String> = start
-            .chunks(24)
-            .map(|line| {
-                let digits: Vec<_> = line.iter().map(|start| format!("{start:04x}")).collect();
-                digits.concat()
-            })
-            .collect();
-        std::fs::write(path, lines.join("\n") + "\n").unwrap();
-    }
+    write_table("WIRE_START", &count(&sets.iter().collect::<Vec<_>>()));
     println!("bytes per sample      chained  alone  others' table   chain-free  others' table");
     let mut sums = [0.0; 5];
     let mut weight = 0.0;

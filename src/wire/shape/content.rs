@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::kin::is_good;
 use super::{Page, SERIES_MAX, Shape, ShapeError, ShapeId, TEXT_MAX};
+use crate::model::{Format, Labels};
 use crate::wire::columns::Column;
 use crate::wire::cursor::{Reader, put_length, put_zigzag};
 use crate::wire::number::ABSENT;
@@ -23,6 +24,16 @@ pub(super) const CONTENT_MAX: usize = HEAD_MAX + TEXT_MAX + SERIES_MAX * SERIES_
 impl Shape {
     /// Returns the content.
     pub(super) fn content(&self) -> Vec<u8> {
+        let mut out = self.front();
+        out.extend_from_slice(&self.template().scales);
+        for mantissa in &self.template().mantissas {
+            put_zigzag(&mut out, *mantissa);
+        }
+        out
+    }
+
+    /// Returns what stands before the template in the content.
+    pub(super) fn front(&self) -> Vec<u8> {
         let page = self.page();
         let mut out = Vec::with_capacity(page.text().len() + page.len() * 6 + 256);
         out.push(format_code(page.format()));
@@ -31,10 +42,6 @@ impl Shape {
         put_length(&mut out, page.text().len());
         out.extend_from_slice(page.text().as_bytes());
         out.extend_from_slice(page.flags());
-        out.extend_from_slice(&self.template().scales);
-        for mantissa in &self.template().mantissas {
-            put_zigzag(&mut out, *mantissa);
-        }
         out
     }
 
@@ -49,34 +56,91 @@ impl Shape {
         let malformed = |source| ShapeError::Malformed { source };
         let mut reader = Reader::new(content);
         let read = (|| {
-            let format = format_of_code(reader.byte()?)?;
-            let target = read_target(&mut reader)?;
-            let series = reader.length(SERIES_MAX.min(reader.remaining()))?;
-            let text = reader.length(TEXT_MAX)?;
-            let text =
-                std::str::from_utf8(reader.bytes(text)?).map_err(|_invalid| DecodeError::Text)?;
-            let flags = reader.bytes(series)?;
-            let template = read_template(&mut reader, series)?;
+            let front = Front::read(&mut reader)?;
+            let template = read_template(&mut reader, front.flags.len())?;
             match reader.remaining() {
-                0 => Ok((format, target, text, flags, template)),
+                0 => Ok((front, template)),
                 left => Err(DecodeError::Trailing(left)),
             }
         })();
-        let (format, target, text, flags, mut template) = read.map_err(malformed)?;
-        let page = Page::new(format, text.into(), flags.into()).ok_or(ShapeError::NotLines)?;
-        if !is_good(&page, base) {
-            return Err(ShapeError::NotLines);
-        }
-        if page.has_times() {
-            template.times.resize(page.len(), 0);
-        }
-        let shape = Self::named(id, Arc::new(target), Arc::new(page), template);
+        let (front, template) = read.map_err(malformed)?;
+        let (target, page) = front.open(base)?;
+        let shape = Self::of_parts(id, target, page, template);
         // One shape has one content, the one that is hashed for its name. Kept under another name,
         // it would not be found.
         if shape.content() == content {
             Ok(shape)
         } else {
             Err(malformed(DecodeError::Number))
+        }
+    }
+
+    /// Reads what stands before the template in a content, and takes the template from
+    /// `template`.
+    pub(super) fn read_front(
+        id: ShapeId,
+        front: &[u8],
+        base: &Page,
+        template: impl FnOnce(&Page) -> Result<Column, DecodeError>,
+    ) -> Result<Self, ShapeError> {
+        let malformed = |source| ShapeError::Malformed { source };
+        let mut reader = Reader::new(front);
+        let read = Front::read(&mut reader).map_err(malformed)?;
+        if reader.remaining() > 0 {
+            return Err(malformed(DecodeError::Trailing(reader.remaining())));
+        }
+        let (target, page) = read.open(Some(base))?;
+        let template = template(&page).map_err(malformed)?;
+        let shape = Self::of_parts(id, target, page, template);
+        let content = shape.content();
+        if ShapeId::of(&content) != id {
+            Err(ShapeError::Check(id))
+        } else if content.starts_with(front) {
+            Ok(shape)
+        } else {
+            Err(malformed(DecodeError::Number))
+        }
+    }
+
+    fn of_parts(id: ShapeId, target: Labels, page: Page, mut template: Column) -> Self {
+        if page.has_times() {
+            template.times.resize(page.len(), 0);
+        }
+        Self::named(id, Arc::new(target), Arc::new(page), template)
+    }
+}
+
+/// What stands before the template.
+struct Front<'a> {
+    format: Format,
+    target: Labels,
+    text: &'a str,
+    flags: &'a [u8],
+}
+
+impl<'a> Front<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        let format = format_of_code(reader.byte()?)?;
+        let target = read_target(reader)?;
+        let series = reader.length(SERIES_MAX.min(reader.remaining()))?;
+        let text = reader.length(TEXT_MAX)?;
+        let text = reader.bytes(text)?;
+        Ok(Self {
+            format,
+            target,
+            text: std::str::from_utf8(text).map_err(|_invalid| DecodeError::Text)?,
+            flags: reader.bytes(series)?,
+        })
+    }
+
+    /// Sees whether it is an exposition's.
+    fn open(self, base: Option<&Page>) -> Result<(Labels, Page), ShapeError> {
+        let page = Page::new(self.format, self.text.into(), self.flags.into());
+        let page = page.ok_or(ShapeError::NotLines)?;
+        if is_good(&page, base) {
+            Ok((self.target, page))
+        } else {
+            Err(ShapeError::NotLines)
         }
     }
 }

@@ -1,20 +1,29 @@
-//! Shape messages: shapes back to back, each whole or as a patch of another.
+//! Shape messages: shapes back to back, each whole, as a patch of another, or beside a sibling.
 
 use std::sync::Arc;
 
 use zstd::zstd_safe::{CCtx, CParameter, DCtx, DParameter, compress_bound};
 
 use super::content::CONTENT_MAX;
+use super::sibling::{Coded, Siblings};
 use super::{Shape, ShapeId};
 use crate::wire::cursor::{Reader, put_length};
 use crate::wire::{DecodeError, SHAPES_VERSION};
 
 const WHOLE: u8 = 1;
 const PATCH: u8 = 2;
+const SIBLING: u8 = 3;
 
 /// Shapes are sent rarely and kept long, so the slow levels pay: level 9 is a tenth smaller than
 /// level 3 at some 2 microseconds per series.
 const ZSTD_LEVEL: i32 = 9;
+
+/// The level for a shape that others are siblings of, and that is repeated as it is for as long as
+/// it is in use: another tenth smaller, at some 10 microseconds per series once.
+const ZSTD_LEVEL_THOROUGH: i32 = 16;
+
+/// A content that is longer would take too long: about a fifth of a second.
+const THOROUGH_MAX: usize = 1 << 20;
 
 /// The level at which many shapes are sent at once.
 const ZSTD_LEVEL_HURRIED: i32 = 3;
@@ -123,6 +132,15 @@ impl ShapeWriter {
         }
     }
 
+    /// Begins a message whose shapes are repeated as they are: a tenth smaller at some five times
+    /// the time.
+    pub fn thorough() -> Self {
+        Self {
+            level: ZSTD_LEVEL_THOROUGH,
+            ..Self::new()
+        }
+    }
+
     /// Returns the bytes so far.
     pub fn len(&self) -> usize {
         self.out.len()
@@ -136,8 +154,16 @@ impl ShapeWriter {
     /// Adds a shape as a whole.
     pub fn whole(&mut self, shape: &Shape) {
         let content = shape.content();
-        let packed = compress(&content, &[], self.level);
-        self.put(WHOLE, shape.id(), None, (content.len(), &packed));
+        let packed = self.alone(&content);
+        self.put_whole(shape, content.len(), &packed);
+    }
+
+    fn alone(&self, content: &[u8]) -> Vec<u8> {
+        let level = match self.level {
+            ZSTD_LEVEL_THOROUGH if content.len() > THOROUGH_MAX => ZSTD_LEVEL,
+            level => level,
+        };
+        compress(content, &[], level)
     }
 
     /// Adds a shape as a patch of another, which readers must have, if that is smaller; tells
@@ -151,32 +177,72 @@ impl ShapeWriter {
             .filter(|patch| (patch.len() + ShapeId::LENGTH) * CLEARLY < content.len());
         let patch = quick.unwrap_or_else(|| compress(&content, &prefix, self.level));
         let patch_len = patch.len() + ShapeId::LENGTH;
-        if patch_len * CLEARLY < content.len() {
-            let packed = (content.len(), &*patch);
-            self.put(PATCH, shape.id(), Some(base.id()), packed);
-            return true;
+        if !self.is_worth(patch_len, shape, &content) {
+            return false;
         }
-        let whole = compress(&content, &[], self.level);
-        let is_smaller = patch_len < whole.len();
-        if is_smaller {
-            let packed = (content.len(), &*patch);
-            self.put(PATCH, shape.id(), Some(base.id()), packed);
-        } else {
-            self.put(WHOLE, shape.id(), None, (content.len(), &whole));
-        }
-        is_smaller
+        self.put(PATCH, &[shape, base]);
+        put_length(&mut self.out, content.len());
+        self.put_bytes(&patch);
+        true
     }
 
-    fn put(&mut self, kind: u8, id: ShapeId, base: Option<ShapeId>, packed: (usize, &[u8])) {
-        let (length, packed) = packed;
-        self.out.push(kind);
-        self.out.extend_from_slice(id.as_bytes());
-        if let Some(base) = base {
-            self.out.extend_from_slice(base.as_bytes());
+    /// Adds a shape as a sibling of another of its kind, and of a second one if there is one,
+    /// which readers must have, if that is smaller; tells whether it was.
+    pub fn sibling(&mut self, shape: &Shape, base: &Shape, second: Option<&Shape>) -> bool {
+        let Some(Coded { coded, raw }) = (Siblings { base, second }).encode(shape) else {
+            return self.patch(shape, base);
+        };
+        let (front, prefix) = (shape.front(), base.front());
+        // What has the same page differs in the labels alone.
+        let is_like = Arc::ptr_eq(shape.page(), base.page());
+        let level = match self.level {
+            ZSTD_LEVEL_HURRIED if is_like => LEVEL_LIKE,
+            level => level,
+        };
+        let packed = compress(&front, &prefix, level);
+        let length = 2 * ShapeId::LENGTH + packed.len() + coded.len() + raw.len();
+        if !self.is_worth(length, shape, &shape.content()) {
+            return false;
         }
+        self.put(SIBLING, &[shape, base, second.unwrap_or(base)]);
+        put_length(&mut self.out, front.len());
+        self.put_bytes(&packed);
+        self.put_bytes(&coded);
+        self.put_bytes(&raw);
+        true
+    }
+
+    /// Tells whether a shape that takes so many bytes beside others takes more alone; if not, it
+    /// is added as a whole.
+    fn is_worth(&mut self, length: usize, shape: &Shape, content: &[u8]) -> bool {
+        if length * CLEARLY < content.len() {
+            return true;
+        }
+        let whole = self.alone(content);
+        if length < whole.len() {
+            return true;
+        }
+        self.put_whole(shape, content.len(), &whole);
+        false
+    }
+
+    fn put_whole(&mut self, shape: &Shape, length: usize, packed: &[u8]) {
+        self.put(WHOLE, &[shape]);
         put_length(&mut self.out, length);
-        put_length(&mut self.out, packed.len());
-        self.out.extend_from_slice(packed);
+        self.put_bytes(packed);
+    }
+
+    /// Begins an entry: its kind, its name, and what it needs.
+    fn put(&mut self, kind: u8, shapes: &[&Shape]) {
+        self.out.push(kind);
+        for shape in shapes {
+            self.out.extend_from_slice(shape.id().as_bytes());
+        }
+    }
+
+    fn put_bytes(&mut self, bytes: &[u8]) {
+        put_length(&mut self.out, bytes.len());
+        self.out.extend_from_slice(bytes);
     }
 
     /// Returns the message.
@@ -190,7 +256,7 @@ impl ShapeWriter {
 pub struct ShapeEntry {
     /// Its name.
     pub id: ShapeId,
-    /// The shape that it is a patch of.
+    /// The shape that it is a patch or a sibling of.
     pub base: Option<ShapeId>,
 }
 
@@ -221,37 +287,76 @@ pub(super) fn read_version(reader: &mut Reader<'_>) -> Result<(), ShapeError> {
 pub(super) struct Packed<'a> {
     pub(super) id: ShapeId,
     pub(super) base: Option<ShapeId>,
+    /// What the base is compared with.
+    pub(super) second: Option<ShapeId>,
     length: usize,
     bytes: &'a [u8],
+    /// The coded template of a sibling, and its raw bits.
+    template: Option<(&'a [u8], &'a [u8])>,
 }
 
 impl<'a> Packed<'a> {
     pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, ShapeError> {
         let malformed = |source| ShapeError::Malformed { source };
         let kind = reader.byte().map_err(malformed)?;
-        if !matches!(kind, WHOLE | PATCH) {
+        if !matches!(kind, WHOLE | PATCH | SIBLING) {
             return Err(ShapeError::Kind(kind));
         }
         let mut rest = || {
             let id = ShapeId::new(reader.array()?);
-            let base = match kind {
-                PATCH => Some(ShapeId::new(reader.array()?)),
-                _ => None,
+            let mut needed = |is_needed: bool| {
+                let name = is_needed.then(|| reader.array().map(ShapeId::new));
+                name.transpose()
             };
+            let base = needed(kind != WHOLE)?;
+            let second = needed(kind == SIBLING)?;
             let length = reader.length(CONTENT_MAX)?;
-            let packed = reader.length(reader.remaining())?;
+            let mut bytes = || {
+                reader
+                    .length(reader.remaining())
+                    .map(|length| reader.bytes(length))
+            };
             Ok(Self {
                 id,
                 base,
+                second: second.filter(|second| Some(*second) != base),
                 length,
-                bytes: reader.bytes(packed)?,
+                bytes: bytes()??,
+                template: match kind {
+                    SIBLING => Some((bytes()??, bytes()??)),
+                    _ => None,
+                },
             })
         };
         rest().map_err(malformed)
     }
 
-    /// Unpacks and reads the shape.
-    pub(super) fn open(&self, base: Option<&Arc<Shape>>) -> Result<Shape, ShapeError> {
+    /// Returns the shapes that it needs.
+    pub(super) fn needs(&self) -> impl Iterator<Item = ShapeId> {
+        self.base.into_iter().chain(self.second)
+    }
+
+    /// Unpacks and reads the shape, which `known` has the needed ones of.
+    pub(super) fn open<'s>(
+        &self,
+        known: impl Fn(ShapeId) -> Option<&'s Arc<Shape>>,
+    ) -> Result<Shape, ShapeError> {
+        let find = |id: Option<ShapeId>| match id {
+            Some(id) => known(id).map(Some).ok_or(ShapeError::UnknownShape(id)),
+            None => Ok(None),
+        };
+        let (base, second) = (find(self.base)?, find(self.second)?);
+        if let (Some(base), Some(template)) = (base, self.template) {
+            let siblings = Siblings {
+                base,
+                second: second.map(|second| &**second),
+            };
+            let front = decompress(self.bytes, &base.front(), self.length);
+            let front = front.ok_or(ShapeError::Compression)?;
+            return Shape::read_front(self.id, &front, base.page(), |page| {
+                siblings.decode(page, template)
+            });
+        }
         let prefix = base.map(|base| base.content()).unwrap_or_default();
         let content =
             decompress(self.bytes, &prefix, self.length).ok_or(ShapeError::Compression)?;

@@ -15,6 +15,7 @@ mod join;
 mod kin;
 mod message;
 mod page;
+mod sibling;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,8 @@ pub(super) use join::without_end;
 pub use message::{ShapeEntry, ShapeError, ShapeWriter};
 pub(super) use page::Find;
 pub use page::Page;
+#[cfg(test)]
+pub(super) use sibling::Siblings;
 pub use store::{STORE_BYTES_MAX, ShapeStore};
 
 /// A shape may not have more series than this; larger scrapes travel as raw records.

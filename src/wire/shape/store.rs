@@ -92,7 +92,7 @@ impl ShapeStore {
 
     /// Reads a shape message and adds its shapes; returns their names.
     ///
-    /// Shapes before one that cannot be read stay. One that patches an unknown shape is passed
+    /// Shapes before one that cannot be read stay. One that needs an unknown shape is passed
     /// over, so that those behind it are not lost with it.
     pub fn read(&mut self, payload: &[u8]) -> Result<Vec<ShapeId>, ShapeError> {
         let mut reader = Reader::new(payload);
@@ -105,13 +105,12 @@ impl ShapeStore {
                 ids.push(packed.id);
                 continue;
             }
-            let base = packed.base.map(|base| (base, self.shapes.get(&base)));
-            if let Some((base, None)) = base {
-                unknown = unknown.or(Some(base));
+            let missing = packed.needs().find(|id| !self.shapes.contains_key(id));
+            if missing.is_some() {
+                unknown = unknown.or(missing);
                 continue;
             }
-            let base = base.and_then(|(_, base)| base);
-            let shape = packed.open(base)?;
+            let shape = packed.open(|id| self.shapes.get(&id))?;
             ids.push(self.insert(shape)?.id());
         }
         match unknown {

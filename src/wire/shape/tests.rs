@@ -89,6 +89,101 @@ fn a_message_carries_shapes_whole_and_as_patches() {
     assert!(store.memory() < 4096, "{}", store.memory());
 }
 
+/// Sends a shape as a sibling of others and compares what comes out.
+#[track_caller]
+fn check_sibling(body: &str, base: &str, second: Option<&str>) {
+    let shape = build("c:1", body);
+    let (base, second) = (build("a:1", base), second.map(|body| build("b:1", body)));
+    let mut store = ShapeStore::default();
+    let mut known = ShapeWriter::new();
+    known.whole(&base);
+    let mut writer = ShapeWriter::new();
+    let head = writer.len();
+    writer.sibling(&shape, &base, second.as_ref());
+    let message = writer.finish();
+    if let Some(second) = &second {
+        known.whole(second);
+    }
+    if message[head] == 3 {
+        let unknown = ShapeError::UnknownShape(base.id());
+        assert_eq!(store.read(&message).unwrap_err(), unknown);
+    }
+    store.read(&known.finish()).unwrap();
+    assert_eq!(store.read(&message).unwrap(), [shape.id()], "{body}");
+    let read = store.get(shape.id()).unwrap();
+    assert_eq!(read.target(), shape.target());
+    assert_eq!(read.page(), shape.page());
+    assert_eq!(read.template(), shape.template());
+    for length in head + 1..message.len() {
+        let mut store = ShapeStore::default();
+        store.insert(base.clone()).unwrap();
+        if let Some(second) = &second {
+            store.insert(second.clone()).unwrap();
+        }
+        store.read(&message[..length]).unwrap_err();
+    }
+}
+
+#[test]
+fn a_sibling_has_its_own_values() {
+    let moved = BODY.replace("1.5", "2.25").replace(" 2\n", " 70000\n");
+    let fewer = BODY.replace("h_sum 1.5\n", "").replace("NaN", "-0.5");
+    let more = format!("first 12\n{BODY}other{{x=\"y\"}} 0.125\nlast 1e300\n");
+    let bodies = [BODY, &moved, &fewer, &more];
+    for body in bodies {
+        for base in bodies {
+            check_sibling(body, base, None);
+            for second in bodies {
+                check_sibling(body, base, Some(second));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_sibling_is_smaller_than_a_patch() {
+    let page = |seed: u64| {
+        let mut body = String::from("# HELP a A.\n");
+        for n in 0..200_u64 {
+            let random = (seed * 1000 + n).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 44;
+            let value = if n % 3 == 0 { random } else { n };
+            writeln!(body, "a{{n=\"{n}\"}} {value}.5").unwrap();
+        }
+        body
+    };
+    let [one, two, three] = [1, 2, 3].map(|seed| build(&format!("a:{seed}"), &page(seed)));
+    let size = |write: &dyn Fn(&mut ShapeWriter) -> bool| {
+        let mut writer = ShapeWriter::new();
+        assert!(write(&mut writer));
+        writer.len()
+    };
+    let patch = size(&|writer| writer.patch(&three, &one));
+    let alone = size(&|writer| writer.sibling(&three, &one, None));
+    let beside = size(&|writer| writer.sibling(&three, &one, Some(&two)));
+    assert!(alone < patch && beside < alone, "{patch} {alone} {beside}");
+}
+
+#[test]
+fn a_sibling_that_is_damaged_is_refused() {
+    let [one, two] = ["a:1", "a:2"].map(|instance| build(instance, BODY));
+    let mut writer = ShapeWriter::new();
+    let head = writer.len();
+    assert!(writer.sibling(&two, &one, None));
+    let message = writer.finish();
+    assert_eq!(message[head], 3);
+    for bit in 0..message.len() * 8 {
+        let mut damaged = message.clone();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        let mut store = ShapeStore::default();
+        store.insert(one.clone()).unwrap();
+        // A few bits of a zstd header have no influence on what comes out.
+        if let Ok(ids) = store.read(&damaged) {
+            let is_known = ids.iter().all(|id| [one.id(), two.id()].contains(id));
+            assert!(is_known, "bit {bit}");
+        }
+    }
+}
+
 #[test]
 fn an_extended_shape_keeps_what_was_there() {
     let old = build("a:1", "# HELP a One.\na 1\nb 2\nc 3\nd 4\n");
@@ -290,8 +385,8 @@ fn a_content_that_is_no_shape_is_refused() {
 fn lengths_that_lie_reserve_nothing() {
     let mut store = ShapeStore::default();
     assert_eq!(store.read(&[9]).unwrap_err(), ShapeError::Version(9));
-    let unknown = store.read(&[SHAPES_VERSION, 3]).unwrap_err();
-    assert_eq!(unknown, ShapeError::Kind(3));
+    let unknown = store.read(&[SHAPES_VERSION, 4]).unwrap_err();
+    assert_eq!(unknown, ShapeError::Kind(4));
     let mut message = vec![SHAPES_VERSION, 1];
     message.extend_from_slice(&[0; ShapeId::LENGTH]);
     put_length(&mut message, 1 << 40);
