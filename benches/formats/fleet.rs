@@ -1,9 +1,11 @@
 //! Targets of one kind and their scrapes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use prometheus_streams::exposition::check;
 use prometheus_streams::model::{Format, Labels};
+use prometheus_streams::poller::shapes_period;
 
 use crate::pages::Page;
 
@@ -16,9 +18,16 @@ const SHIFT: usize = 3;
 /// Scrapes that are measured: five minutes at 15 s.
 pub(crate) const GROUP: usize = 20;
 
-/// Scrapes until a shape is announced again: the poller's 394 seconds, where the stream keeps
-/// messages for ten minutes.
-pub(crate) const REPEAT: usize = 26;
+/// Time between two scrapes of a target.
+const INTERVAL: Duration = Duration::from_secs(15);
+
+/// How long the stream keeps messages.
+const MAX_AGE: Duration = Duration::from_secs(600);
+
+/// Returns the scrapes until a shape is announced again, as the poller does it.
+pub(crate) fn repeat() -> f64 {
+    shapes_period(MAX_AGE).div_duration_f64(INTERVAL)
+}
 
 /// Scrapes before those that are measured, so that caches are filled and shapes have settled:
 /// the pages of the recording that are not measured, earlier and later ones. Nothing is coded

@@ -11,14 +11,15 @@ use prometheus_streams::wire::{
     ShapeId, ShapeStore, ShapeWriter, match_body,
 };
 
-use crate::fleet::{Fleet, GROUP, REPEAT, Scrape};
+use crate::fleet::{Fleet, GROUP, Scrape, repeat};
 use crate::measure::{Cost, Format, timed};
 use crate::peers::request;
 use crate::proto::{LabelSet, SAMPLE_LEN, WriteRequest, put_head, put_labels, sample_at};
 
 /// Targets of one kind in a lane: a lane of 250 targets with seven kinds.
 ///
-/// The first one's shape is announced as a whole, the others' as patches of it.
+/// The first one's shape is announced as a whole, the second as its sibling, the others as
+/// siblings of both.
 const KIND: usize = 36;
 
 /// A message: a shape's or a frame's.
@@ -286,24 +287,27 @@ pub(crate) struct Announced {
 }
 
 pub(crate) fn announce(shapes: &[Arc<Shape>]) -> Announced {
-    let (first, siblings) = shapes.split_first().unwrap();
-    let (whole, message) = timed(|| {
-        let mut writer = ShapeWriter::new();
+    let [first, second, siblings @ ..] = shapes else {
+        panic!("a fleet has several targets");
+    };
+    let (alone, message) = timed(|| {
+        let mut writer = ShapeWriter::thorough();
         writer.whole(first);
+        assert!(writer.sibling(second, first, None));
         writer.finish()
     });
     let mut writer = ShapeWriter::new();
-    let (patches, ()) = timed(|| {
+    let (beside, ()) = timed(|| {
         for sibling in siblings {
-            writer.patch(sibling, first);
+            assert!(writer.sibling(sibling, first, Some(second)));
         }
     });
-    let mean = |whole: f64, patches: f64| {
-        (whole + patches / siblings.len() as f64 * (KIND - 1) as f64) / KIND as f64
+    let mean = |alone: f64, beside: f64| {
+        (alone + beside / siblings.len() as f64 * (KIND - 2) as f64) / KIND as f64
     };
     Announced {
         bytes: mean(message.len() as f64, writer.len() as f64),
-        encode: mean(whole, patches),
+        encode: mean(alone, beside),
     }
 }
 
@@ -316,7 +320,7 @@ impl Format for Ours {
             Role::Leaf => "chain-free",
             Role::Key | Role::Link => "chained",
         };
-        format!("**ours, {chain}**, shapes every 6.5 min; to a request")
+        format!("**ours, {chain}**, shapes every 9 min; to a request")
     }
 
     fn run(&mut self, fleet: &Fleet) -> Cost {
@@ -342,7 +346,7 @@ impl Format for Ours {
             .sum();
         let targets = fleet.targets.len() as f64;
         Cost {
-            bytes: bytes as f64 + announced.bytes * targets * GROUP as f64 / REPEAT as f64,
+            bytes: bytes as f64 + announced.bytes * targets * GROUP as f64 / repeat(),
             encode,
             decode,
         }
@@ -369,7 +373,7 @@ pub(crate) fn stages(fleet: &Fleet) -> [f64; 5] {
         per_sample(matching),
         per_sample(encode - matching - sender.changing),
         per_sample(sender.changing),
-        per_sample(announced.encode * fleet.targets.len() as f64 * GROUP as f64 / REPEAT as f64),
+        per_sample(announced.encode * fleet.targets.len() as f64 * GROUP as f64 / repeat()),
         sender.changes as f64,
     ]
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use prometheus_streams::bus::{Kind, LaneId, Subject};
 use prometheus_streams::wire::{Role, ShapeWriter};
 
-use crate::fleet::{Fleet, GROUP, REPEAT, Scrape, TARGETS, WARM, target};
+use crate::fleet::{Fleet, GROUP, Scrape, TARGETS, WARM, repeat, target};
 use crate::ours::{Message, Sender};
 use crate::pages::Page;
 
@@ -70,11 +70,15 @@ impl Bytes {
 /// Announces the shapes of a lane's targets, a share in each interval.
 fn announce(sender: &Sender, kinds: &[usize], tick: usize, bytes: &mut Bytes) {
     let shapes = sender.shapes(0..kinds.len());
-    let mut writer = ShapeWriter::new();
-    for at in (tick..kinds.len()).step_by(REPEAT) {
-        match kinds.iter().position(|kind| *kind == kinds[at]) {
-            Some(first) if first != at => drop(writer.patch(&shapes[at], &shapes[first])),
-            _ => writer.whole(&shapes[at]),
+    let mut writer = ShapeWriter::thorough();
+    for at in (tick..kinds.len()).step_by(repeat() as usize) {
+        let mut kin = (0..at).filter(|other| kinds[*other] == kinds[at]);
+        match (kin.next(), kin.next()) {
+            (Some(first), second) => {
+                let second = second.map(|second| &*shapes[second]);
+                writer.sibling(&shapes[at], &shapes[first], second);
+            }
+            (None, _) => writer.whole(&shapes[at]),
         }
     }
     bytes.add(&Message::Shapes(writer.finish()));

@@ -22,6 +22,7 @@ mod publisher;
 mod roster;
 mod signals;
 
+pub use frames::shapes_period;
 pub use jobs::JobError;
 pub use metrics::Metrics;
 

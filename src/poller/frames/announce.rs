@@ -3,8 +3,8 @@
 //! In: the shapes that the next frame needs, and those in use. Out: payloads of shape messages.
 //! Shapes in use are announced again in rounds, spread over some of the time that a round takes, so
 //! that each is in the stream at any moment. The first shape of its kind is written whole, and
-//! others as patches of one that was announced in the same round: a chain of patches never reaches
-//! back further than what the stream still has.
+//! others as siblings or patches of some that were announced in the same round: what a shape needs
+//! never reaches back further than what the stream still has.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -21,8 +21,21 @@ const REPEAT_MAX: Duration = Duration::from_secs(6 * 60 * 60);
 /// A round is never shorter: a stream that keeps messages for seconds is an experiment.
 const REPEAT_MIN: Duration = Duration::from_secs(1);
 
-/// Part of the time of repetition over which the shapes are spread.
-const SPREAD_SHARE: u32 = 8;
+/// Part of the time that the stream keeps messages which is left when a shape comes again: half a
+/// minute of ten.
+///
+/// Whoever begins to read the stream reads all its shapes first, so any time before the last
+/// announcement ends would do, were there nothing between this clock and the stream: the look that
+/// finds a shape due, the lane's queue, and a publish that is not acknowledged at once. The server
+/// never drops a message early. Where NATS is away for longer than that, shapes and frames wait
+/// together, in order; a reader that starts just then on frames from before finds them without
+/// shapes and asks for a key frame, with which all shapes come.
+const MARGIN_SHARE: u32 = 20;
+
+/// Part of the time of repetition over which the shapes are spread: the shorter it is, the longer
+/// is a round. A lane's 250 shapes, of some 600 bytes each, make 9 kB/s for 17 seconds of ten
+/// minutes, less than twice what its frames take.
+const SPREAD_SHARE: u32 = 32;
 
 /// More new shapes than this at once are packed in a hurry.
 const HURRY_SHAPES: usize = 100;
@@ -56,8 +69,8 @@ pub(super) struct Announcer {
     announced: HashMap<ShapeId, u64>,
     /// Shapes as they stand in messages, since they are repeated as they are.
     packed: HashMap<ShapeId, Packed>,
-    /// Whole shapes of this round by job.
-    kinds: HashMap<String, Vec<Arc<Shape>>>,
+    /// Kinds of targets of this round by job.
+    kinds: HashMap<String, Vec<Kind>>,
     /// Shapes to be repeated in this round.
     pending: VecDeque<Arc<Shape>>,
     /// How many of them at each look.
@@ -66,11 +79,27 @@ pub(super) struct Announcer {
     hurry_until: Instant,
 }
 
+/// The first shapes of a kind of targets.
+struct Kind {
+    whole: Arc<Shape>,
+    /// The first that was written by the whole one alone.
+    second: Option<Arc<Shape>>,
+}
+
 struct Packed {
-    base: Option<ShapeId>,
+    /// The shapes that it is written by, none for a whole one.
+    needs: Vec<ShapeId>,
     bytes: Vec<u8>,
-    /// A whole shape of the hurry is packed better when it is repeated.
-    is_hurried: bool,
+    effort: Effort,
+}
+
+/// How much time is taken to make a shape small.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Effort {
+    Hurried,
+    Usual,
+    /// For a whole shape that others are written by: it is repeated as it is.
+    Thorough,
 }
 
 impl Announcer {
@@ -121,15 +150,8 @@ impl Announcer {
                 continue;
             }
             self.announced.insert(id, self.round);
-            if packed.base.is_none() {
-                let kinds = self
-                    .kinds
-                    .entry(shape.target().job().to_owned())
-                    .or_default();
-                if kinds.len() < KINDS_MAX {
-                    kinds.push(shape);
-                }
-            }
+            let needs = packed.needs.clone();
+            self.remember_kind(shape, &needs);
         }
         Announced {
             messages: messages.finish(),
@@ -137,16 +159,43 @@ impl Announcer {
         }
     }
 
+    /// Keeps what others of the kind can be written by.
+    fn remember_kind(&mut self, shape: Arc<Shape>, needs: &[ShapeId]) {
+        let kinds = self
+            .kinds
+            .entry(shape.target().job().to_owned())
+            .or_default();
+        match needs {
+            [] if kinds.len() < KINDS_MAX => kinds.push(Kind {
+                whole: shape,
+                second: None,
+            }),
+            [base] => {
+                let mut kinds = kinds.iter_mut();
+                if let Some(kind) = kinds.find(|kind| kind.whole.id() == *base) {
+                    kind.second.get_or_insert(shape);
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// Sees to it that the shape is packed in a form that may stand in this round.
     fn pack(&mut self, shape: &Arc<Shape>, previous: Option<&Shape>, is_hurried: bool) {
         let is_here = |id: ShapeId| self.announced.get(&id) == Some(&self.round);
-        let may_repeat = self
-            .packed
-            .get(&shape.id())
-            .is_some_and(|known| match known.base {
-                Some(base) => is_here(base),
-                None => !known.is_hurried || is_hurried,
-            });
+        let known = self.packed.get(&shape.id());
+        let is_whole = known.is_some_and(|known| known.needs.is_empty());
+        let effort = if is_hurried {
+            Effort::Hurried
+        } else if is_whole && self.is_needed(shape.id()) {
+            Effort::Thorough
+        } else {
+            Effort::Usual
+        };
+        let may_repeat = known.is_some_and(|known| {
+            let is_small = known.effort >= effort || !is_whole;
+            is_small && known.needs.iter().all(|need| is_here(*need))
+        });
         if may_repeat {
             return;
         }
@@ -155,29 +204,47 @@ impl Announcer {
             .get(shape.target().job())
             .map_or(&[][..], Vec::as_slice);
         let length = |shape: &Shape| shape.page().text().len();
-        let nearest = kinds.iter().min_by_key(|kind| {
-            let is_other = !Arc::ptr_eq(kind.page(), shape.page());
-            (is_other, length(kind).abs_diff(length(shape)))
+        let nearest = kinds.iter().min_by_key(|Kind { whole, .. }| {
+            let is_other = !Arc::ptr_eq(whole.page(), shape.page());
+            (is_other, length(whole).abs_diff(length(shape)))
         });
-        let base = previous
-            .filter(|previous| is_here(previous.id()))
-            .or_else(|| nearest.map(|nearest| &**nearest));
-        let mut writer = if is_hurried {
-            ShapeWriter::hurried()
-        } else {
-            ShapeWriter::new()
+        let mut writer = match effort {
+            Effort::Hurried => ShapeWriter::hurried(),
+            Effort::Usual => ShapeWriter::new(),
+            Effort::Thorough => ShapeWriter::thorough(),
         };
         let head = writer.len();
-        let is_patch = base.is_some_and(|base| writer.patch(shape, base));
-        if base.is_none() {
+        let mut needs = Vec::new();
+        let previous = previous.filter(|previous| is_here(previous.id()));
+        if is_whole && effort == Effort::Thorough {
+            // It stays what the others are written by.
+            writer.whole(shape);
+        } else if let Some(previous) = previous {
+            if writer.patch(shape, previous) {
+                needs.push(previous.id());
+            }
+        } else if let Some(Kind { whole, second }) = nearest {
+            let second = second.as_deref();
+            if writer.sibling(shape, whole, second) {
+                needs.push(whole.id());
+                needs.extend(second.map(Shape::id));
+            }
+        } else {
             writer.whole(shape);
         }
         let packed = Packed {
-            base: base.filter(|_| is_patch).map(Shape::id),
+            needs,
             bytes: writer.finish().split_off(head),
-            is_hurried,
+            effort,
         };
         self.packed.insert(shape.id(), packed);
+    }
+
+    /// Tells whether others are written by a shape.
+    fn is_needed(&self, id: ShapeId) -> bool {
+        self.packed
+            .values()
+            .any(|packed| packed.needs.first() == Some(&id))
     }
 
     /// Begins a round when it is time; returns the next of the shapes that have to be repeated.
@@ -218,10 +285,12 @@ impl Announcer {
         let mut seen = HashSet::new();
         let mut shapes: Vec<Arc<Shape>> = in_use.into_iter().collect();
         shapes.retain(|shape| seen.insert(shape.id()));
-        // Whole ones first: most others are patches of them, as they were the last time.
+        // Whole ones first, as most others are written by them as they were the last time, then
+        // those that need nothing else; in each round in the same order.
         shapes.sort_by_key(|shape| {
             let packed = self.packed.get(&shape.id());
-            packed.is_none_or(|packed| packed.base.is_some())
+            let needs = packed.map_or(usize::MAX, |packed| packed.needs.len());
+            (needs, shape.id())
         });
         self.announced.retain(|id, _| seen.contains(id));
         self.packed.retain(|id, _| seen.contains(id));
@@ -236,14 +305,16 @@ fn wanted(shape: Arc<Shape>) -> Wanted {
     }
 }
 
-/// Each shape is in the stream again before three quarters of what the stream keeps are over; a
-/// quarter is left for a poller that cannot publish for a while.
+/// How long after an announcement a shape is in the stream again at the latest.
 fn due(max_age: Duration) -> Duration {
-    (max_age / 4 * 3).clamp(REPEAT_MIN, REPEAT_MAX)
+    (max_age / MARGIN_SHARE * (MARGIN_SHARE - 1)).clamp(REPEAT_MIN, REPEAT_MAX)
 }
 
-/// From one round to the next: the last of a round may be the first of the one before.
-fn period(max_age: Duration) -> Duration {
+/// From one announcement of a shape to the next, where the stream keeps messages for `max_age`.
+///
+/// It is shorter than what is due: the last of a round may be the first of the one before, and
+/// what a shape is written by, which comes before it, has to outlast it.
+pub fn period(max_age: Duration) -> Duration {
     due(max_age) / SPREAD_SHARE * (SPREAD_SHARE - 1)
 }
 

@@ -12,6 +12,7 @@ mod storm;
 #[cfg(test)]
 mod tests;
 
+pub use announce::period as shapes_period;
 pub(super) use item::Load;
 
 use std::collections::{HashMap, VecDeque};

@@ -346,7 +346,8 @@ async fn all_shapes_in_use_are_in_the_stream_at_any_moment() {
     }
     let rounds = bytes.len();
     assert!(
-        (3000 * 20 / 450..3000 * 40 / 393).contains(&rounds),
+        // In each round 40 shapes in slices of 3, and one message before the first.
+        (3000 / 570 * 14..=(3000 / 552 + 1) * 14 + 1).contains(&rounds),
         "{rounds} messages"
     );
 }
@@ -418,9 +419,10 @@ fn check_split(lab: &mut Lab, make: impl Fn(&mut Lab, &str) -> Record) {
         let big = make(lab, &page);
         let small = lab.scrape("small", "a 1\n");
         let entries = lab.write(vec![small, big]);
-        let parts = entries.iter().filter(|entry| entry.payload.len() > 2000);
+        let parts = entries.iter().filter(|entry| entry.payload.len() > 1000);
         assert!(parts.count() >= 2);
-        if seed > 0 {
+        // The first values are those of the shapes, so the second ones may be split further.
+        if seed > 1 {
             assert!(!kinds(&entries).contains(['k', 's']), "{}", kinds(&entries));
         }
         let arrived = reader.read(&entries);
