@@ -5,8 +5,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# Each target has a connection of its own, and the targets have the other end.
-ulimit -n "$((2 * ${FLEET_TARGETS:-10000} + 1000))"
+# Each target has a connection of its own.
+ulimit -n "$(ulimit -Hn)"
 
 scripts/install-deps.sh
 cargo build --release --locked --bins --example fleet

@@ -72,8 +72,8 @@ impl<'a> LabelReader<'a> {
                 blanks(scan);
                 let value = label_value(scan, format)?;
                 let label = Label { name, value };
-                if let Owner::Sample(_) = owner {
-                    self.refuse_repeated(&label, name_at)?;
+                if let Owner::Sample(metric_name) = &owner {
+                    self.refuse_repeated(&label, name_at, metric_name.as_ref())?;
                 }
                 self.labels.push(label);
             } else {
@@ -99,7 +99,12 @@ impl<'a> LabelReader<'a> {
         }
     }
 
-    fn refuse_repeated(&mut self, label: &Label<'a>, at: usize) -> Result<(), Fault> {
+    fn refuse_repeated(
+        &mut self,
+        label: &Label<'a>,
+        at: usize,
+        metric_name: Option<&Cow<'a, str>>,
+    ) -> Result<(), Fault> {
         let name = &label.name;
         let is_known = if self.labels.len() < COMPARED_MAX {
             self.labels.iter().any(|known| known.name == *name)
@@ -111,10 +116,12 @@ impl<'a> LabelReader<'a> {
             !self.names.insert(name.clone())
         };
         if is_known || name == "__name__" {
-            return Err(Fault {
-                at,
-                reason: Reason::DuplicateLabel(name.as_ref().into()),
-            });
+            let reason = if is_known || metric_name.is_some() {
+                Reason::DuplicateLabel(name.as_ref().into())
+            } else {
+                Reason::MissingName
+            };
+            return Err(Fault { at, reason });
         }
         Ok(())
     }

@@ -111,7 +111,7 @@ fn repeated_label_names() {
     both("a{b=\"1\",b=\"2\"} 1\n", 1, 9, repeated("b"));
     both("a{b=\"1\",\"b\"=\"1\"} 1\n", 1, 9, repeated("b"));
     both("a{__name__=\"b\"} 1\n", 1, 3, repeated("__name__"));
-    both("{__name__=\"b\"} 1\n", 1, 2, repeated("__name__"));
+    both("{__name__=\"b\"} 1\n", 1, 2, Reason::MissingName);
     let labels: Vec<_> = (0..40).map(|i| format!("l{i}=\"\",")).collect();
     let body = format!("a{{{}", labels.concat());
     both(
