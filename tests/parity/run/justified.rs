@@ -1,7 +1,7 @@
 //! Differences that are meant to be there, each with its reason.
 //!
 //! We do as Prometheus 3 does; the reference is what a distribution has, and may be older. What is
-//! not on this list makes the proof fail, and so does an entry that nothing agrees with any more.
+//! not on this list makes the proof fail; an entry that nothing agrees with any more shows as 0.
 
 use super::compare::{Difference, Kind};
 

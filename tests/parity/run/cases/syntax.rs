@@ -258,8 +258,8 @@ const OPEN_METRICS_LINES: &[&str] = &[
     "a{b=\"\\q\"} 1",
     "a:b 1",
     "a.b 1",
-    "# TYPE a histogram\na_bucket{le=\"2\"} 1\na_bucket{le=\"+Inf\"} 1",
-    "# TYPE a histogram\na_bucket{le=\"4.0\"} 1\na_bucket{le=\"+Inf\"} 1",
+    "# TYPE h histogram\nh_bucket{le=\"2\"} 1\nh_bucket{le=\"+Inf\"} 1",
+    "# TYPE h histogram\nh_bucket{le=\"4.0\"} 1\nh_bucket{le=\"+Inf\"} 1",
     "# TYPE a counter\na_total 1\na_created 1600000000",
     "# TYPE a counter\na 1",
 ];
