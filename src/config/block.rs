@@ -71,10 +71,22 @@ impl<'a> Value<'a> {
     /// Parses an address of an HTTP server; the text is never shown, since it may hold a password.
     pub(super) fn http_url(&self, report: &mut Report) -> Option<Url> {
         const REMEDY: &str = "write it as `http://host:port/path` or `https://…`";
+        const WRONG: &str = "its scheme is neither `http` nor `https`";
+        self.url(&["http", "https"], WRONG, REMEDY, report)
+    }
+
+    /// Parses an address with one of some schemes; `wrong` says that it has another.
+    pub(super) fn url(
+        &self,
+        schemes: &[&str],
+        wrong: &str,
+        remedy: &str,
+        report: &mut Report,
+    ) -> Option<Url> {
         let text = self.scalar("a URL", report)?;
         let mut refuse = |why: &str| {
             let what = format!("`{}` is not a usable URL: {why}", self.place.name);
-            report.problem(&self.place, what, REMEDY);
+            report.problem(&self.place, what, remedy);
             None
         };
         if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
@@ -87,8 +99,8 @@ impl<'a> Value<'a> {
             Ok(url) => url,
             Err(error) => return refuse(&error.to_string()),
         };
-        if !matches!(url.scheme(), "http" | "https") {
-            return refuse("its scheme is neither `http` nor `https`");
+        if !schemes.contains(&url.scheme()) {
+            return refuse(wrong);
         }
         if url.host_str().is_none_or(str::is_empty) {
             return refuse("it has no host");

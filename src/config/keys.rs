@@ -10,6 +10,29 @@ pub(super) struct Keys {
     pub(super) foreign: &'static [(&'static str, &'static str)],
 }
 
+/// Lists keys of a block, and behind them those of an HTTP client, which `http::read_client` reads.
+macro_rules! client_and {
+    ($($key:literal),* $(,)?) => {
+        &[
+            $($key,)*
+            "basic_auth",
+            "authorization",
+            "bearer_token",
+            "bearer_token_file",
+            "oauth2",
+            "http_headers",
+            "tls_config",
+            "proxy_url",
+            "no_proxy",
+            "proxy_from_environment",
+            "proxy_connect_header",
+            "follow_redirects",
+            "enable_http2",
+        ]
+    };
+}
+pub(super) use client_and;
+
 const UNSUPPORTED: &str = "it is not supported here; remove it";
 const NO_SECRET_MANAGER: &str = "there is no secret manager; name a file";
 const OTHER_GRANT: &str = "only the grant `client_credentials` is supported; remove it";
@@ -145,7 +168,7 @@ pub(super) const WIRE: Keys = Keys {
 
 pub(super) const PUSH_GATEWAY: Keys = Keys {
     block: "push_gateway",
-    known: &[
+    known: client_and![
         "url",
         "publisher_label",
         "on_failure",
@@ -153,27 +176,14 @@ pub(super) const PUSH_GATEWAY: Keys = Keys {
         "concurrency",
         "min_backoff",
         "max_backoff",
-        "basic_auth",
-        "authorization",
-        "bearer_token",
-        "bearer_token_file",
-        "oauth2",
         "headers",
-        "http_headers",
-        "tls_config",
-        "proxy_url",
-        "no_proxy",
-        "proxy_from_environment",
-        "proxy_connect_header",
-        "follow_redirects",
-        "enable_http2",
     ],
     foreign: &[("remote_timeout", "write `timeout`")],
 };
 
 pub(super) const REMOTE_WRITE: Keys = Keys {
     block: "remote_write",
-    known: &[
+    known: client_and![
         "url",
         "name",
         "remote_timeout",
@@ -182,19 +192,6 @@ pub(super) const REMOTE_WRITE: Keys = Keys {
         "send_exemplars",
         "send_native_histograms",
         "headers",
-        "basic_auth",
-        "authorization",
-        "bearer_token",
-        "bearer_token_file",
-        "oauth2",
-        "http_headers",
-        "tls_config",
-        "proxy_url",
-        "no_proxy",
-        "proxy_from_environment",
-        "proxy_connect_header",
-        "follow_redirects",
-        "enable_http2",
         "queue_config",
     ],
     foreign: &[
@@ -381,7 +378,7 @@ pub(super) const GLOBAL: Keys = Keys {
 
 pub(super) const SCRAPE: Keys = Keys {
     block: "scrape_configs",
-    known: &[
+    known: client_and![
         "job_name",
         "scrape_interval",
         "scrape_timeout",
@@ -410,19 +407,6 @@ pub(super) const SCRAPE: Keys = Keys {
         "native_histogram_min_bucket_factor",
         "extra_scrape_metrics",
         "scrape_failure_log_file",
-        "basic_auth",
-        "authorization",
-        "bearer_token",
-        "bearer_token_file",
-        "oauth2",
-        "http_headers",
-        "tls_config",
-        "proxy_url",
-        "no_proxy",
-        "proxy_from_environment",
-        "proxy_connect_header",
-        "follow_redirects",
-        "enable_http2",
         "static_configs",
         "file_sd_configs",
         "http_sd_configs",

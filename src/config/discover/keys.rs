@@ -1,6 +1,6 @@
 //! The keys of each kind of source.
 
-use crate::config::keys::Keys;
+use crate::config::keys::{Keys, client_and};
 
 /// Every kind, in the order of the documentation.
 pub(in crate::config) const ALL: [&Keys; 10] = [
@@ -33,29 +33,13 @@ pub(in crate::config) const FILE_SD: Keys = Keys {
 
 pub(in crate::config) const HTTP_SD: Keys = Keys {
     block: "http_sd_configs",
-    known: &[
-        "url",
-        "refresh_interval",
-        "basic_auth",
-        "authorization",
-        "bearer_token",
-        "bearer_token_file",
-        "oauth2",
-        "http_headers",
-        "tls_config",
-        "proxy_url",
-        "no_proxy",
-        "proxy_from_environment",
-        "proxy_connect_header",
-        "follow_redirects",
-        "enable_http2",
-    ],
+    known: client_and!["url", "refresh_interval",],
     foreign: &[("headers", "write `http_headers`")],
 };
 
 pub(in crate::config) const CONSUL_SD: Keys = Keys {
     block: "consul_sd_configs",
-    known: &[
+    known: client_and![
         "server",
         "path_prefix",
         "scheme",
@@ -73,19 +57,6 @@ pub(in crate::config) const CONSUL_SD: Keys = Keys {
         "tag_separator",
         "allow_stale",
         "refresh_interval",
-        "basic_auth",
-        "authorization",
-        "bearer_token",
-        "bearer_token_file",
-        "oauth2",
-        "http_headers",
-        "tls_config",
-        "proxy_url",
-        "no_proxy",
-        "proxy_from_environment",
-        "proxy_connect_header",
-        "follow_redirects",
-        "enable_http2",
     ],
     foreign: &[
         (
@@ -99,26 +70,13 @@ pub(in crate::config) const CONSUL_SD: Keys = Keys {
 
 pub(in crate::config) const NOMAD_SD: Keys = Keys {
     block: "nomad_sd_configs",
-    known: &[
+    known: client_and![
         "server",
         "namespace",
         "region",
         "tag_separator",
         "allow_stale",
         "refresh_interval",
-        "basic_auth",
-        "authorization",
-        "bearer_token",
-        "bearer_token_file",
-        "oauth2",
-        "http_headers",
-        "tls_config",
-        "proxy_url",
-        "no_proxy",
-        "proxy_from_environment",
-        "proxy_connect_header",
-        "follow_redirects",
-        "enable_http2",
     ],
     foreign: &[
         ("headers", "write `http_headers`"),
@@ -132,25 +90,12 @@ pub(in crate::config) const NOMAD_SD: Keys = Keys {
 
 pub(in crate::config) const PUPPETDB_SD: Keys = Keys {
     block: "puppetdb_sd_configs",
-    known: &[
+    known: client_and![
         "url",
         "query",
         "include_parameters",
         "port",
         "refresh_interval",
-        "basic_auth",
-        "authorization",
-        "bearer_token",
-        "bearer_token_file",
-        "oauth2",
-        "http_headers",
-        "tls_config",
-        "proxy_url",
-        "no_proxy",
-        "proxy_from_environment",
-        "proxy_connect_header",
-        "follow_redirects",
-        "enable_http2",
     ],
     foreign: &[
         ("headers", "write `http_headers`"),
@@ -160,26 +105,13 @@ pub(in crate::config) const PUPPETDB_SD: Keys = Keys {
 
 pub(in crate::config) const KUBERNETES_SD: Keys = Keys {
     block: "kubernetes_sd_configs",
-    known: &[
+    known: client_and![
         "role",
         "api_server",
         "kubeconfig_file",
         "namespaces",
         "selectors",
         "attach_metadata",
-        "basic_auth",
-        "authorization",
-        "bearer_token",
-        "bearer_token_file",
-        "oauth2",
-        "http_headers",
-        "tls_config",
-        "proxy_url",
-        "no_proxy",
-        "proxy_from_environment",
-        "proxy_connect_header",
-        "follow_redirects",
-        "enable_http2",
     ],
     foreign: &[
         ("headers", "write `http_headers`"),

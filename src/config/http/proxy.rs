@@ -60,30 +60,6 @@ pub(super) fn read(block: &Block<'_>, report: &mut Report) -> Proxy {
 fn address(value: &Value<'_>, report: &mut Report) -> Option<Url> {
     const REMEDY: &str =
         "write it as `http://host:port`, `https://…`, `socks5://…` or `socks5h://…`";
-    let text = value.scalar("a URL", report)?;
-    let mut refuse = |why: &str| {
-        let what = format!("`{}` is not a usable URL: {why}", value.place.name);
-        report.problem(&value.place, what, REMEDY);
-        None
-    };
-    if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        return refuse("it has white space in it");
-    }
-    if !text.contains("://") {
-        return refuse("it has no scheme");
-    }
-    let url = match Url::parse(text) {
-        Ok(url) => url,
-        Err(error) => return refuse(&error.to_string()),
-    };
-    if !SCHEMES.contains(&url.scheme()) {
-        return refuse("its scheme is none of `http`, `https`, `socks5` and `socks5h`");
-    }
-    if url.host_str().is_none_or(str::is_empty) {
-        return refuse("it has no host");
-    }
-    if url.port() == Some(0) {
-        return refuse("its port is 0");
-    }
-    Some(url)
+    const WRONG: &str = "its scheme is none of `http`, `https`, `socks5` and `socks5h`";
+    value.url(&SCHEMES, WRONG, REMEDY, report)
 }
