@@ -37,6 +37,8 @@ pub mod spool;
 
 pub mod sink;
 
+pub mod enroll;
+
 pub mod admin;
 
 pub mod config;

@@ -5,8 +5,10 @@
 //! cryptography; [`install_provider`] must run before anything that speaks TLS.
 
 mod client;
+mod ssl_dir;
 
 pub use client::{TlsError, client_config, distrusting_config, install_provider};
+pub use ssl_dir::SslDir;
 
 use std::path::PathBuf;
 
@@ -21,6 +23,8 @@ pub struct Settings {
     pub cert: Option<Pem>,
     /// The certificate's key.
     pub key: Option<Secret>,
+    /// What has been revoked; without it nothing is taken for revoked.
+    pub crl: Option<Pem>,
     /// The name to expect in the other side's certificate instead of the one connected to.
     pub server_name: Option<String>,
     /// Whether any certificate will do.

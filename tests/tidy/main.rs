@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules from the ground up: each imports only what stands before it, or itself.
-const MODULES: [&str; 23] = [
+const MODULES: [&str; 24] = [
     "model",
     "clock",
     "retry",
@@ -23,6 +23,7 @@ const MODULES: [&str; 23] = [
     "bus",
     "spool",
     "sink",
+    "enroll",
     "admin",
     "config",
     "service",
