@@ -87,10 +87,9 @@ impl Live {
             live: Arc::clone(self),
             provider: provider(),
         });
-        let verifier: Arc<dyn ServerCertVerifier> = following.clone();
-        let own = self.settings.cert.as_ref();
-        let own = own.map(|_| following as Arc<dyn ResolvesClientCert>);
-        let mut config = assemble(&self.settings, verifier, own)?;
+        let own: Arc<dyn ResolvesClientCert> = Arc::<Following>::clone(&following);
+        let own = self.settings.cert.is_some().then_some(own);
+        let mut config = assemble(&self.settings, following, own)?;
         // A session that goes on where it was shows no certificate: neither a revoked one would be
         // noticed, nor would our new one be seen.
         config.resumption = Resumption::disabled();
@@ -140,9 +139,14 @@ impl Live {
         let shown = own.as_ref().map(single);
         let mut config = assemble(&self.settings, Arc::clone(&verifier), shown)?;
         config.alpn_protocols.clone_from(&self.protocols);
-        if last.is_some() {
-            let files: Vec<String> = self.files.iter().map(|f| f.display().to_string()).collect();
-            info!(files = files.join(", "), "TLS files have changed");
+        if let Some(last) = last {
+            let stamps = last.stamps.iter().zip(&stamps);
+            let changed = self.files.iter().zip(stamps);
+            let changed = changed.filter(|(_, (old, new))| old != new);
+            let changed: Vec<String> = changed
+                .map(|(file, _)| file.display().to_string())
+                .collect();
+            info!(files = changed.join(", "), "TLS files have changed");
         }
         Ok(State {
             current: Current {
