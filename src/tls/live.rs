@@ -22,7 +22,7 @@ use tracing::{info, warn};
 use super::client::{assemble, provider, single};
 use super::error::TlsError;
 use super::own::Own;
-use super::verify::verifier;
+use super::verify::{complaints, verifier};
 use super::{Pem, Settings, seconds};
 use crate::clock::Clock;
 
@@ -124,6 +124,12 @@ impl Live {
 
     fn load(&self, last: Option<&State>, stamps: Vec<Option<Stamp>>) -> Result<State, TlsError> {
         let verifier = verifier(&self.settings, &provider())?;
+        if self.settings.crl.is_some() {
+            let now = seconds(&self.clock);
+            for problem in complaints(&self.settings, now).unwrap_or_default() {
+                warn!(problem, "certificates or revocation lists need attention");
+            }
+        }
         let own = match (Own::read(&self.settings), last.map(|last| &last.own)) {
             (Ok(own), _) => own,
             (Err(error), Some(Some(own))) => {
