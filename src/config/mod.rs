@@ -119,39 +119,42 @@ impl Config {
 
     /// Reads a file and, in place of the one that it may name, a `prometheus.yml`.
     pub fn load_with(path: &Path, prometheus: Option<&Path>) -> Result<Loaded, LoadError> {
-        let name = path.to_string_lossy();
-        match files::text_of(path) {
-            Text::Good(text) => Ok(check_with(&text, &name, prometheus)?),
-            Text::Bad(problems) => Err(problems.into()),
-            Text::CannotRead(source) => Err(LoadError::CannotRead {
-                path: path.to_owned(),
-                source,
-            }),
+        let text = text_of(path)?;
+        Ok(check_with(&text, &path.to_string_lossy(), prometheus)?)
+    }
+
+    /// Returns what one role needs of it; the rest is as if it had not been given.
+    #[must_use]
+    pub fn for_role(&self, role: Role) -> Self {
+        let mut config = self.clone();
+        match role {
+            Role::Poller => {
+                config.receiver_stream = None;
+                config.push_gateway = None;
+                config.remote_write = Vec::new();
+                config.receiver_problems = None;
+                config.max_age = None;
+                config.site_timeout = None;
+            }
+            Role::Receiver => {
+                config.scrape = crate::scrape::Settings::default();
+                config.poller_stream = None;
+                config.spool = None;
+                config.chain = true;
+            }
         }
+        config
     }
 
     /// Tells whether a part that runs with this configuration could go on with another one, but for
     /// what it scrapes.
     pub fn is_alike(&self, other: &Self, role: Role) -> bool {
         let relevant = |config: &Self| {
-            let mut config = config.clone();
+            let mut config = config.for_role(role);
             config.scrape = crate::scrape::Settings::default();
             config.file = Arc::clone(&self.file);
             // Logs go on as they began.
             config.log = self.log.clone();
-            match role {
-                Role::Poller => {
-                    config.receiver_stream = None;
-                    config.push_gateway = None;
-                    config.remote_write = Vec::new();
-                    config.max_age = None;
-                }
-                Role::Receiver => {
-                    config.poller_stream = None;
-                    config.spool = None;
-                    config.chain = true;
-                }
-            }
             config
         };
         relevant(self) == relevant(other)
@@ -205,7 +208,8 @@ pub fn check(text: &str, file: &str) -> Result<Loaded, Problems> {
     check_with(text, file, None)
 }
 
-fn check_with(text: &str, file: &str, prometheus: Option<&Path>) -> Result<Loaded, Problems> {
+/// Reads the text of a file and, in place of the one that it may name, a `prometheus.yml`.
+pub fn check_with(text: &str, file: &str, prometheus: Option<&Path>) -> Result<Loaded, Problems> {
     if text.len() > FILE_BYTES_MAX {
         return Err(too_large(file));
     }
@@ -223,6 +227,28 @@ fn check_with(text: &str, file: &str, prometheus: Option<&Path>) -> Result<Loade
             "rewrite it",
         )),
     }
+}
+
+/// Returns the text of a configuration file.
+pub fn text_of(path: &Path) -> Result<String, LoadError> {
+    match files::text_of(path) {
+        Text::Good(text) => Ok(text),
+        Text::Bad(problems) => Err(problems.into()),
+        Text::CannotRead(source) => Err(LoadError::CannotRead {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+/// Returns the keys of a whole `prometheus.yml`, those first that have a meaning here.
+pub fn prometheus_keys() -> (Vec<&'static str>, &'static [&'static str]) {
+    let ignored = keys::PROMETHEUS_IGNORED;
+    let known = keys::PROMETHEUS.known.iter().copied();
+    (
+        known.filter(|key| !ignored.contains(key)).collect(),
+        ignored,
+    )
 }
 
 fn too_large(file: &str) -> Problems {

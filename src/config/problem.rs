@@ -31,6 +31,16 @@ pub struct Problem {
     pub remedy: String,
 }
 
+/// The remedy for a key that has no effect.
+pub(super) const REMOVE: &str = "remove it";
+
+impl Problem {
+    /// Tells whether it is a warning of a key that has no effect, at the place of that key.
+    pub fn is_no_effect(&self) -> bool {
+        self.remedy == REMOVE
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {

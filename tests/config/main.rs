@@ -9,6 +9,7 @@
 
 mod bad;
 mod compatibility;
+mod convert;
 mod documents;
 mod good;
 mod scraping;
