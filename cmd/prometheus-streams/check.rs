@@ -60,8 +60,7 @@ impl From<Program> for Role {
 
 /// Prints what is wrong with a file; problems are what was asked for, so they go to stdout.
 pub(crate) fn run(program: &service::Options, options: &Options) -> ExitCode {
-    let prometheus = program.prometheus_config.as_deref();
-    let checked = Config::load_with(&options.file, prometheus).and_then(|loaded| {
+    let checked = Config::load_with(&options.file, program.overrides()).and_then(|loaded| {
         require(&loaded.config, options.r#for)?;
         let mut warnings = loaded.verify_files()?;
         warnings.splice(..0, loaded.warnings);

@@ -26,10 +26,12 @@ mod stream;
 mod tls;
 mod top;
 mod values;
+mod web;
 mod yaml;
 
 pub use keys::known_keys;
 pub use problem::{Problem, Problems, render};
+pub use web::web_config;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -55,6 +57,8 @@ pub struct Config {
     pub log: telemetry::LogSettings,
     /// Our own pages, if there are any.
     pub admin: Option<admin::Settings>,
+    /// Who may see them, and how: the file that says so.
+    pub web_config: Option<PathBuf>,
     /// What is older is not delivered; `None`: no limit.
     pub max_age: Option<Duration>,
     /// A site of which nothing is heard for so long is silent; `None`: none ever is.
@@ -122,6 +126,15 @@ pub enum LoadError {
     Problems(#[from] Problems),
 }
 
+/// Files that the command line names in place of those that the configuration names.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Overrides<'a> {
+    /// `prometheus_config`
+    pub prometheus: Option<&'a Path>,
+    /// `web_config`
+    pub web: Option<&'a Path>,
+}
+
 /// What a configuration is to be used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -134,13 +147,13 @@ pub enum Role {
 impl Config {
     /// Reads a file.
     pub fn load(path: &Path) -> Result<Loaded, LoadError> {
-        Self::load_with(path, None)
+        Self::load_with(path, Overrides::default())
     }
 
-    /// Reads a file and, in place of the one that it may name, a `prometheus.yml`.
-    pub fn load_with(path: &Path, prometheus: Option<&Path>) -> Result<Loaded, LoadError> {
+    /// Reads a file and, in place of those that it may name, others.
+    pub fn load_with(path: &Path, overrides: Overrides<'_>) -> Result<Loaded, LoadError> {
         let text = text_of(path)?;
-        Ok(check_with(&text, &path.to_string_lossy(), prometheus)?)
+        Ok(check_with(&text, &path.to_string_lossy(), overrides)?)
     }
 
     /// Returns what one role needs of it; the rest is as if it had not been given.
@@ -242,17 +255,17 @@ impl Config {
 
 /// Reads the text of a file; `file` names it in problems, and relative paths start at its folder.
 pub fn check(text: &str, file: &str) -> Result<Loaded, Problems> {
-    check_with(text, file, None)
+    check_with(text, file, Overrides::default())
 }
 
-/// Reads the text of a file and, in place of the one that it may name, a `prometheus.yml`.
-pub fn check_with(text: &str, file: &str, prometheus: Option<&Path>) -> Result<Loaded, Problems> {
+/// Reads the text of a file and, in place of those that it may name, other files.
+pub fn check_with(text: &str, file: &str, overrides: Overrides<'_>) -> Result<Loaded, Problems> {
     if text.len() > FILE_BYTES_MAX {
         return Err(too_large(file));
     }
     let mut report = Report::new(file);
     let config = yaml::parse(text, &mut report)
-        .and_then(|root| top::read(&root, file, prometheus, &mut report));
+        .and_then(|root| top::read(&root, file, overrides, &mut report));
     let tls = report.take_tls();
     let warnings = report.finish()?;
     match config {

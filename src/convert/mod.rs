@@ -17,7 +17,7 @@ mod plan;
 
 use std::path::Path;
 
-use crate::config::{self, Config, Loaded, Problems, Role};
+use crate::config::{self, Config, Loaded, Overrides, Problems, Role};
 use crate::yaml::{self, Kind, Node};
 use draft::Draft;
 
@@ -70,8 +70,11 @@ pub fn convert(source: &Source<'_>) -> Result<Converted, ConvertError> {
     let prometheus = is_prometheus(&root).then(|| source.role.unwrap_or(Role::Poller));
     let (loaded, mut draft) = if let Some(role) = prometheus {
         let skeleton = plan::skeleton(role).join("\n");
-        let path = Path::new(source.file);
-        let loaded = config::check_with(&skeleton, source.file, Some(path))?;
+        let overrides = Overrides {
+            prometheus: Some(Path::new(source.file)),
+            ..Overrides::default()
+        };
+        let loaded = config::check_with(&skeleton, source.file, overrides)?;
         loaded.config.require(role)?;
         let draft = plan::prometheus(source, role, &root, &loaded.warnings);
         (loaded, draft)
