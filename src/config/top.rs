@@ -96,10 +96,10 @@ pub(super) fn read(
     let prometheus = prometheus.unwrap_or_default();
     scrape_configs.extend(prometheus.scrape_configs);
     add_endpoints(&mut remote_write, prometheus.remote_write, &block, report);
+    let is_closed = web.as_ref().is_some_and(|web| web.is_closed);
     match &admin {
-        Some(_) if web.as_ref().is_some_and(|web| web.is_closed) => {
-            jobs::warn_of_own(&jobs, &scrape_configs, &block, report);
-        }
+        Some(_) if is_closed && poller_stream.is_none() => {}
+        Some(_) if is_closed => jobs::warn_of_own(&jobs, &scrape_configs, &block, report),
         Some(admin) => jobs::add_own(&mut jobs, &scrape_configs, &identity, admin, &global),
         None => {}
     }

@@ -67,8 +67,10 @@ impl Draft {
         if let Some(jobs) = &self.jobs {
             if lines.has("scrape_configs") {
                 let indent = lines.dash_of("scrape_configs")?;
+                let mut items = lines.comments_of("jobs", indent);
+                items.extend(jobs.items(indent));
                 lines.drop_block("jobs");
-                lines.append_to("scrape_configs", jobs.items(indent));
+                lines.append_to("scrape_configs", items);
             } else {
                 lines.replace_block("jobs", jobs.block());
             }

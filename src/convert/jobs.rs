@@ -108,6 +108,8 @@ impl Writer<'_> {
             self.lines.push(line.to_owned());
             return false;
         }
+        let targets_key = entry_of(&entry.value, "targets").map(|entry| entry.at.line);
+        let notes = self.take_until(targets_key.unwrap_or_default());
         let mut written = self.written(&entry.value);
         for (index, config) in configs.iter().enumerate() {
             let name = self.name_of(&entry.key, index);
@@ -117,6 +119,10 @@ impl Writer<'_> {
                 self.lines.push(line.to_owned());
             }
             self.lines.push(format!("- job_name: {}", string(&name)));
+            if index == 0 {
+                let notes = notes.iter().map(|note| format!("  {note}"));
+                self.lines.extend(notes);
+            }
             self.keys_of(&entry.value);
             let targets = targets_of(config);
             let common = Common::of(&targets);
@@ -350,12 +356,15 @@ fn comments_of(target: &Labelled, written: &mut Vec<Written>) -> Vec<String> {
     found.map_or_else(Vec::new, |found| written.remove(found).comments)
 }
 
-fn value_of<'a>(node: &'a Node, key: &str) -> Option<&'a Node> {
+fn entry_of<'a>(node: &'a Node, key: &str) -> Option<&'a Entry> {
     let Kind::Map(entries) = &node.kind else {
         return None;
     };
-    let entry = entries.iter().find(|entry| &*entry.key == key)?;
-    Some(&entry.value)
+    entries.iter().find(|entry| &*entry.key == key)
+}
+
+fn value_of<'a>(node: &'a Node, key: &str) -> Option<&'a Node> {
+    Some(&*entry_of(node, key)?.value)
 }
 
 fn text_of<'a>(node: &'a Node, key: &str) -> Option<&'a str> {

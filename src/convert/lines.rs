@@ -78,6 +78,17 @@ impl<'a> Lines<'a> {
         self.replace_block(key, Vec::new());
     }
 
+    /// Returns the comments right above a block, indented.
+    pub(super) fn comments_of(&self, key: &str, indent: usize) -> Vec<String> {
+        let block = self.blocks.iter().find(|block| block.key == key);
+        let lines = block.and_then(|block| self.all.get(block.all.start..block.first));
+        let pad = " ".repeat(indent);
+        let lines = lines.unwrap_or_default().iter();
+        lines
+            .map(|line| format!("{pad}{}", line.source.trim()))
+            .collect()
+    }
+
     /// Puts lines where a block stands; nothing happens if there is no such block.
     pub(super) fn replace_block(&mut self, key: &str, with: Vec<String>) {
         let Some(block) = self.blocks.iter().find(|block| block.key == key) else {

@@ -195,10 +195,14 @@ fn anchors_are_resolved_where_lines_cannot_stay() {
 
 #[test]
 fn jobs_join_the_scrape_configs_that_are_there() {
-    let text = "jobs:\n  a:\n    targets:\n    - url: http://h:1/\nscrape_configs:\n- job_name: b\n  \
+    let text = "# Old.\njobs:\n  a:\n    targets:\n    - url: http://h:1/\nscrape_configs:\n- job_name: b\n  \
                 static_configs:\n  - targets: ['h:2']\n";
     let found = check(text, FILE);
-    assert!(found.text.contains("\n- job_name: a\n"), "{}", found.text);
+    assert!(
+        found.text.contains("\n# Old.\n- job_name: a\n"),
+        "{}",
+        found.text
+    );
     assert!(found.text.contains("\n- job_name: b\n"), "{}", found.text);
 }
 
@@ -274,6 +278,18 @@ fn a_prometheus_yml_is_shared_out_between_both_roles() {
         converted(PROMETHEUS, &file, None),
         converted(PROMETHEUS, &file, Some(Role::Poller))
     );
+}
+
+#[test]
+fn a_whole_prometheus_yml_is_converted_for_both_roles() {
+    let path = folder("tests/data/config/other/good.yml");
+    let text = fs::read_to_string(&path).unwrap();
+    let file = path.to_string_lossy();
+    for role in [Role::Poller, Role::Receiver] {
+        let found = converted(&text, &file, Some(role));
+        loaded(&found.text, &file).require(role).unwrap();
+        assert!(!converted(&found.text, &file, Some(role)).is_changed);
+    }
 }
 
 #[test]

@@ -280,7 +280,8 @@ fn pages_that_are_closed_are_not_scraped_by_the_poller_itself() {
     let path = folder.path().join("config.yaml");
     let load = |web: &str| {
         write(&folder.path().join("web.yml"), web);
-        write(&path, "monitor_port: 10000\nweb_config: web.yml\n");
+        let text = "monitor_port: 10000\nweb_config: web.yml\npoller_stream: {urls: h}\n";
+        write(&path, text);
         let loaded = Config::load(&path).unwrap();
         let warnings = config::render(&loaded.warnings);
         (loaded.config.scrape.configs.len(), warnings)
