@@ -59,12 +59,8 @@ pub(super) fn read(
         .map(|block| tls::read(&block, &identity, report));
     let poller_stream = stream(&block, "poller_stream", &identity, tls.as_ref(), report);
     let receiver_stream = stream(&block, "receiver_stream", &identity, tls.as_ref(), report);
-    let spool = block
-        .block("spool", &keys::SPOOL, report)
-        .and_then(|block| spool::read(&block, report));
-    let chain = block
-        .block("wire", &keys::WIRE, report)
-        .and_then(|block| block.boolean("chain", report));
+    let spool = spool(&block, report);
+    let chain = chain(&block, report);
     let push_gateway = block.block("push_gateway", &keys::PUSH_GATEWAY, report);
     let push_gateway = push_gateway.and_then(|block| sinks::push_gateway(&block, report));
     let shared = Shared {
@@ -257,6 +253,16 @@ fn admin(block: &Block<'_>, report: &mut Report) -> Option<admin::Settings> {
         }
     }
     port.map(|port| admin::Settings { address, port })
+}
+
+fn spool(block: &Block<'_>, report: &mut Report) -> Option<crate::spool::Settings> {
+    let block = block.block("spool", &keys::SPOOL, report)?;
+    spool::read(&block, report)
+}
+
+fn chain(block: &Block<'_>, report: &mut Report) -> Option<bool> {
+    let block = block.block("wire", &keys::WIRE, report)?;
+    block.boolean("chain", report)
 }
 
 /// Who may see our own pages.
