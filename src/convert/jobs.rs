@@ -3,7 +3,7 @@
 //! What a job means is taken from the configuration that was read; what its author wrote beside
 //! it, the comments, from the text.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::emit::{quoted, scalar, string};
@@ -88,10 +88,22 @@ struct Writer<'a> {
     is_noted: bool,
 }
 
-/// What of a target was written beside it, and what tells it from others of its job.
+/// The comments of a job's targets.
+#[derive(Default)]
 struct Written {
-    name: Option<String>,
-    comments: Vec<String>,
+    /// By name.
+    named: HashMap<String, Vec<String>>,
+    /// Those of targets without a name, in their order.
+    others: VecDeque<Vec<String>>,
+}
+
+impl Written {
+    fn take(&mut self, target: &Labelled) -> Vec<String> {
+        let named = self.named.remove(get(target, "instance"));
+        named
+            .or_else(|| self.others.pop_front())
+            .unwrap_or_default()
+    }
 }
 
 impl Writer<'_> {
@@ -170,13 +182,13 @@ impl Writer<'_> {
         targets: &[&Labelled],
         common: &Common,
         job: Option<&str>,
-        written: &mut Vec<Written>,
+        written: &mut Written,
     ) {
         self.lines.push("  static_configs:".to_owned());
         let mut last: Option<Vec<(String, String)>> = None;
         for target in targets {
             let labels = common.own_labels(target, job);
-            let comments = comments_of(target, written);
+            let comments = written.take(target);
             let address = string(get(target, "__address__"));
             if labels.is_empty() && last.as_ref() == Some(&labels) {
                 let lines = comments.iter().map(|line| format!("        {line}"));
@@ -203,16 +215,19 @@ impl Writer<'_> {
     }
 
     /// Gathers what stands beside each target of a job.
-    fn written(&mut self, job: &Node) -> Vec<Written> {
-        let mut written = Vec::new();
+    fn written(&mut self, job: &Node) -> Written {
+        let mut written = Written::default();
         let Some(Kind::List(items)) = value_of(job, "targets").map(|node| &node.kind) else {
             return written;
         };
         for item in items {
-            written.push(Written {
-                name: text_of(item, "name").map(str::to_owned),
-                comments: self.take_until(last_line(item)),
-            });
+            let comments = self.take_until(last_line(item));
+            match text_of(item, "name") {
+                Some(name) => {
+                    written.named.insert(name.to_owned(), comments);
+                }
+                None => written.others.push_back(comments),
+            }
         }
         written
     }
@@ -344,16 +359,6 @@ fn params_of(target: &Labelled) -> Vec<(String, String)> {
         Some((name.to_owned(), value.clone()))
     });
     labels.collect()
-}
-
-/// Takes what was written beside a target: one of its name, or else the next one without a name.
-fn comments_of(target: &Labelled, written: &mut Vec<Written>) -> Vec<String> {
-    let name = get(target, "instance");
-    let named = written
-        .iter()
-        .position(|written| written.name.as_deref() == Some(name));
-    let found = named.or_else(|| written.iter().position(|written| written.name.is_none()));
-    found.map_or_else(Vec::new, |found| written.remove(found).comments)
 }
 
 fn entry_of<'a>(node: &'a Node, key: &str) -> Option<&'a Entry> {
