@@ -49,6 +49,7 @@ pub(super) const TOP: Keys = Keys {
         "verbose",
         "debug",
         "logfile",
+        "strict",
         "scrape_interval",
         "scrape_timeout",
         "body_size_limit",

@@ -2,8 +2,9 @@
 //!
 //! In: one YAML file, for both roles. Out: a [`Config`] in which nothing needs to be checked again,
 //! with warnings, or every problem of the file at once, each with its line, its column and what
-//! would be right. This module alone knows the keys and their defaults. It reads no other
-//! file, opens no connection, and never shows the value of a secret or of a URL.
+//! would be right. This module alone knows the keys and their defaults. It reads no files
+//! but those of configuration, and of secrets' files the modes; it opens no connection, and never
+//! shows the value of a secret or of a URL.
 //!
 //! `crate::yaml` makes a tree with positions, `block` reads typed values out of it, `keys` lists what may
 //! stand where; `top`, `stream`, `tls`, `spool`, `http`, `sinks` and `jobs` read the blocks of these names.
@@ -20,6 +21,7 @@ mod labels;
 mod problem;
 mod relabel;
 mod scrape;
+mod secrets;
 mod sinks;
 mod spool;
 mod stream;
@@ -51,6 +53,8 @@ pub struct Config {
     pub file: Arc<str>,
     /// The name of this site, or of this receiver.
     pub identity: String,
+    /// Whether secrets that everybody on the machine can read are problems, not warnings.
+    pub is_strict: bool,
     /// Logs.
     pub log: telemetry::LogSettings,
     /// Our own pages, if there are any.
@@ -119,9 +123,18 @@ impl Config {
 
     /// Reads a file and, in place of the one that it may name, a `prometheus.yml`.
     pub fn load_with(path: &Path, prometheus: Option<&Path>) -> Result<Loaded, LoadError> {
+        Self::load_by(path, prometheus, Modes::Checked)
+    }
+
+    /// The same, as if the file had `strict: true`.
+    pub fn load_strictly(path: &Path, prometheus: Option<&Path>) -> Result<Loaded, LoadError> {
+        Self::load_by(path, prometheus, Modes::Strict)
+    }
+
+    fn load_by(path: &Path, prometheus: Option<&Path>, modes: Modes) -> Result<Loaded, LoadError> {
         let name = path.to_string_lossy();
         match files::text_of(path) {
-            Text::Good(text) => Ok(check_with(&text, &name, prometheus)?),
+            Text::Good(text) => Ok(check_with(&text, &name, prometheus, modes)?),
             Text::Bad(problems) => Err(problems.into()),
             Text::CannotRead(source) => Err(LoadError::CannotRead {
                 path: path.to_owned(),
@@ -137,6 +150,8 @@ impl Config {
             let mut config = config.clone();
             config.scrape = crate::scrape::Settings::default();
             config.file = Arc::clone(&self.file);
+            // It has been obeyed when a file was read.
+            config.is_strict = self.is_strict;
             // Logs go on as they began.
             config.log = self.log.clone();
             match role {
@@ -202,16 +217,36 @@ impl Config {
 
 /// Reads the text of a file; `file` names it in problems, and relative paths start at its folder.
 pub fn check(text: &str, file: &str) -> Result<Loaded, Problems> {
-    check_with(text, file, None)
+    check_with(text, file, None, Modes::Ignored)
 }
 
-fn check_with(text: &str, file: &str, prometheus: Option<&Path>) -> Result<Loaded, Problems> {
+/// What becomes of secrets that everybody can read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Modes {
+    /// Nothing: there may be no file at all.
+    Ignored,
+    /// What the file says itself.
+    Checked,
+    /// They are problems.
+    Strict,
+}
+
+fn check_with(
+    text: &str,
+    file: &str,
+    prometheus: Option<&Path>,
+    modes: Modes,
+) -> Result<Loaded, Problems> {
     if text.len() > FILE_BYTES_MAX {
         return Err(too_large(file));
     }
     let mut report = Report::new(file);
     let config = yaml::parse(text, &mut report)
         .and_then(|root| top::read(&root, file, prometheus, &mut report));
+    if modes != Modes::Ignored {
+        let is_strict = config.as_ref().is_some_and(|config| config.is_strict);
+        report.check_modes(is_strict || modes == Modes::Strict);
+    }
     let warnings = report.finish()?;
     match config {
         Some(config) => Ok(Loaded { config, warnings }),

@@ -44,7 +44,7 @@ pub(super) fn read(block: &Block<'_>, report: &mut Report) -> Settings {
     let settings = Settings {
         ca: block.file("ca", report).map(Pem::File),
         cert: block.file("cert", report).map(Pem::File),
-        key: block.file("key", report).map(Secret::File),
+        key: block.secret_file("key", report).map(Secret::File),
         min_version: block.choice("min_version", &VERSIONS, report),
         ..common(block, report)
     };
@@ -110,7 +110,7 @@ fn server_name(block: &Block<'_>, report: &mut Report) -> Option<String> {
 }
 
 fn pem(block: &Block<'_>, key: &str, file_key: &str, report: &mut Report) -> Option<Pem> {
-    match block.secret_or_file(key, file_key, report)? {
+    match block.text_or_file(key, file_key, report)? {
         Secret::Inline(text) => Some(Pem::Inline(text.into())),
         Secret::File(path) => Some(Pem::File(path)),
     }

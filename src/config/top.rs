@@ -49,6 +49,7 @@ pub(super) fn read(
     };
     let block = Block::open(&value, &keys::TOP, report)?;
     let identity = identity(&block, report);
+    let is_strict = block.boolean("strict", report).unwrap_or(false);
     let log = log(&block, report);
     let admin = admin(&block, report);
     let global = global(&block, report);
@@ -102,6 +103,7 @@ pub(super) fn read(
     Some(Config {
         file: file.into(),
         identity,
+        is_strict,
         log,
         admin,
         max_age: max_age.filter(|age| !age.is_zero()),

@@ -6,10 +6,12 @@ use crate::{files, folder};
 
 #[test]
 fn every_sample_loads_without_a_warning() {
-    let samples = files("config");
-    assert_eq!(samples.len(), 4);
+    let samples = [files("config"), files("config/hub")].concat();
+    assert_eq!(samples.len(), 7);
     for path in samples {
-        let loaded = Config::load(&path).unwrap();
+        // The modes with which they were checked out are not theirs.
+        let text = std::fs::read_to_string(&path).unwrap();
+        let loaded = config::check(&text, &path.to_string_lossy()).unwrap();
         assert_eq!(
             config::render(&loaded.warnings).trim(),
             "",
@@ -32,6 +34,8 @@ fn each_sample_has_what_its_role_needs() {
     check("full.yaml", &[Role::Poller, Role::Receiver]);
     check("poller.yaml", &[Role::Poller]);
     check("receiver.yaml", &[Role::Receiver]);
+    check("hub/poller.yaml", &[Role::Poller]);
+    check("hub/receiver.yaml", &[Role::Receiver]);
 }
 
 #[test]

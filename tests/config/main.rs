@@ -12,6 +12,7 @@ mod compatibility;
 mod documents;
 mod good;
 mod scraping;
+mod secrets;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
