@@ -56,6 +56,9 @@ pub enum StreamError {
         /// The server's words.
         detail: String,
     },
+    /// Our account has no `JetStream`; the stream may be in another, which takes our subjects.
+    #[error("this account has no JetStream")]
+    Elsewhere,
     /// The server did not answer, or has no `JetStream` now.
     #[error("JetStream does not answer: {0}")]
     Unavailable(String),
@@ -64,7 +67,7 @@ pub enum StreamError {
 impl Retryable for StreamError {
     fn retry(&self) -> Retry {
         match self {
-            Self::Unavailable(_) => Retry::Yes,
+            Self::Unavailable(_) | Self::Elsewhere => Retry::Yes,
             Self::Missing { .. }
             | Self::Misfit { .. }
             | Self::Overlap { .. }
@@ -80,12 +83,32 @@ impl Bus {
         &self,
         stop: &CancellationToken,
     ) -> Result<Option<()>, StreamError> {
+        self.wait(stop, Purpose::Reading).await
+    }
+
+    /// The same for who only publishes, and needs not see the stream: it may be in another account.
+    pub async fn wait_to_publish(
+        &self,
+        stop: &CancellationToken,
+    ) -> Result<Option<()>, StreamError> {
+        self.wait(stop, Purpose::Publishing).await
+    }
+
+    async fn wait(
+        &self,
+        stop: &CancellationToken,
+        purpose: Purpose,
+    ) -> Result<Option<()>, StreamError> {
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
         let waiting = async {
             loop {
                 self.connected().await;
                 match self.ensure_stream().await {
                     Ok(_) => return Ok(()),
+                    Err(StreamError::Elsewhere) if purpose == Purpose::Publishing => {
+                        info!("publishing to a stream of another account");
+                        return Ok(());
+                    }
                     Err(error) if error.retry() == Retry::No => return Err(error),
                     Err(error) => {
                         if backoff.attempt() == 0 {
@@ -114,6 +137,13 @@ impl Bus {
                     if error.error_code() == ErrorCode::STREAM_NOT_FOUND =>
                 {
                     self.create_stream().await
+                }
+                // An account that was meant to have a stream may get its JetStream yet.
+                GetStreamErrorKind::JetStream(error)
+                    if error.error_code() == ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT
+                        && !settings.manage =>
+                {
+                    Err(StreamError::Elsewhere)
                 }
                 kind => Err(StreamError::Unavailable(kind.to_string())),
             },
@@ -170,6 +200,13 @@ impl Bus {
             },
         }
     }
+}
+
+/// What a stream is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Reading,
+    Publishing,
 }
 
 fn config(settings: &Settings) -> Config {

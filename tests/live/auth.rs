@@ -156,14 +156,14 @@ fn jwt(subject: &KeyPair, issuer: &KeyPair, claims: &Value) -> String {
 }
 
 /// A certificate authority and what it has signed, in files.
-struct Certificates {
-    ca: String,
-    server: String,
-    client: String,
+pub(crate) struct Certificates {
+    pub(crate) ca: String,
+    pub(crate) server: String,
+    pub(crate) client: String,
 }
 
 impl Certificates {
-    fn make(lab: &Lab) -> Self {
+    pub(crate) fn make(lab: &Lab) -> Self {
         let key = TlsKey::generate().unwrap();
         let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

@@ -20,7 +20,8 @@ pub(crate) enum Version {
 }
 
 impl Version {
-    fn program(self) -> PathBuf {
+    /// Returns the path of the server.
+    pub(crate) fn program(self) -> PathBuf {
         match self {
             // Debian keeps it where a user's PATH does not look.
             Self::Packaged if Path::new("/usr/sbin/nats-server").exists() => {
@@ -49,6 +50,8 @@ pub(crate) struct NatsServer {
     monitor: u16,
     store: PathBuf,
     config: Option<PathBuf>,
+    /// Whether the configuration file says where the store is; some servers refuse to be told twice.
+    names_store: bool,
     log: PathBuf,
     process: Option<Process>,
 }
@@ -79,6 +82,15 @@ impl NatsServer {
         server
     }
 
+    /// The same with a configuration file that is there; it names the store as well.
+    pub(crate) async fn start_from(lab: &Lab, version: Version, file: PathBuf) -> Self {
+        let mut server = Self::prepare(lab, version);
+        server.config = Some(file);
+        server.names_store = true;
+        server.restart(lab).await;
+        server
+    }
+
     /// Chooses a port and a store without starting anything.
     pub(crate) fn prepare(lab: &Lab, version: Version) -> Self {
         Self {
@@ -88,6 +100,7 @@ impl NatsServer {
             monitor: free_port(),
             store: lab.folder("nats"),
             config: None,
+            names_store: false,
             log: lab.log("nats"),
             process: None,
         }
@@ -99,9 +112,10 @@ impl NatsServer {
         let mut command = Command::new(self.version.program());
         command
             .args(["-a", self.address, "-p", &self.port.to_string(), "-js"])
-            .args(["-m", &self.monitor.to_string()])
-            .arg("-sd")
-            .arg(&self.store);
+            .args(["-m", &self.monitor.to_string()]);
+        if !self.names_store {
+            command.arg("-sd").arg(&self.store);
+        }
         if let Some(config) = &self.config {
             command.arg("-c").arg(config);
         }

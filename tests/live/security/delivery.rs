@@ -1,0 +1,145 @@
+//! Our programs with the rights that the hub's sample gives them, and no more.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::json;
+
+use super::hub::{Hub, create_copy, create_stream, write_secret};
+use crate::support::{
+    Behavior, Endpoint, Lab, Process, Program, Targets, Version, program, run, wait_until,
+};
+use crate::{SCENARIO, SOON};
+
+/// A site of the sample that is delivered, with all that it takes.
+pub(super) struct Site {
+    pub(super) hub: Hub,
+    pub(super) targets: Targets,
+    pub(super) endpoint: Endpoint,
+    pub(super) poller: Process,
+    pub(super) receiver: Process,
+}
+
+impl Site {
+    /// Starts all of it; our two programs run under `under` if that is not empty.
+    pub(super) async fn start(lab: &Lab, hub: Hub, under: &[&str]) -> Self {
+        create_stream(&hub.connect("admin").await).await;
+        let targets = Targets::start(vec![Behavior::Counters(5)]).await;
+        let endpoint = Endpoint::start().await;
+        let (poller, receiver) = (
+            poller_file(lab, &hub, &targets),
+            receiver_file(lab, &hub, &endpoint),
+        );
+        let start = |name: &str, file: &Path| Program::start_as_it_stands(lab, name, file, under);
+        Self {
+            receiver: start("prometheus-streams-receiver", &receiver),
+            poller: start("prometheus-streams-poller", &poller),
+            hub,
+            targets,
+            endpoint,
+        }
+    }
+
+    /// Returns what the label `instance` of its one target is.
+    pub(super) fn instance(&self) -> String {
+        address(&self.targets)
+    }
+}
+
+fn address(targets: &Targets) -> String {
+    let url = targets.url(0);
+    let address = url.strip_prefix("http://").unwrap();
+    address.split('/').next().unwrap().to_owned()
+}
+
+fn poller_file(lab: &Lab, hub: &Hub, targets: &Targets) -> std::path::PathBuf {
+    let url = targets.url(0);
+    let (_, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let target = format!("[{}]\n    metrics_path: /{path}", address(targets));
+    let spool = lab.folder("spool");
+    let changes = [
+        ("[db1.usdc1.example.net:9100, db2.usdc1.example.net:9100]", &*target),
+        ("scrape_interval: 30s", "scrape_interval: 1s"),
+        ("/var/lib/prometheus-streams/spool", spool.to_str().unwrap()),
+    ];
+    hub.program_file(lab, "poller.yaml", "usdc1", &changes)
+}
+
+fn receiver_file(lab: &Lab, hub: &Hub, endpoint: &Endpoint) -> std::path::PathBuf {
+    let password = lab.file("prometheus", "password");
+    write_secret(&password, "hunter2");
+    let changes = [
+        ("https://prometheus.example.net:9090/api/v1/write", &*endpoint.url()),
+        ("/etc/prometheus-streams/prometheus.password", password.to_str().unwrap()),
+    ];
+    hub.program_file(lab, "receiver.yaml", "receiver", &changes)
+}
+
+#[test]
+fn a_site_of_the_sample_is_delivered_end_to_end() {
+    run(SCENARIO, async |lab| {
+        for version in [Version::Packaged, Version::Newest] {
+            let hub = Hub::start(lab, version).await;
+            let operator = hub.connect("operator").await;
+            create_copy(&operator).await;
+            let file = hub.program_file(lab, "operator.yaml", "operator", &[]);
+            let site = Site::start(lab, hub, &[]).await;
+            site.endpoint.receives(&site.instance(), 3, SOON).await;
+            let mut tail = Command::new(program("prometheus-streams"));
+            tail.arg("--config").arg(file).arg("tail");
+            let tail = Process::spawn(lab, "tail", &mut tail);
+            wait_until(SOON, "an operator sees samples", async || {
+                let text = tail.log();
+                if text.contains("sim_scrapes_total") { Ok(()) } else { Err(text) }
+            })
+            .await;
+            // None of them tried anything that it may not.
+            for log in [site.poller.log(), site.receiver.log(), tail.log()] {
+                assert!(!log.to_lowercase().contains("permission"), "{log}");
+                assert!(!log.contains("WARN"), "{log}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_message_is_stored_once_also_across_accounts() {
+    run(SCENARIO, async |lab| {
+        for version in [Version::Packaged, Version::Newest] {
+            let hub = Hub::start(lab, version).await;
+            create_stream(&hub.connect("admin").await).await;
+            let site = hub.connect("usdc1").await;
+            let subject = "prometheus.USDC1.0.0.k";
+            let first = site.publish(subject, "one", "frame").await;
+            let again = site.publish(subject, "one", "frame").await;
+            assert_eq!(first["duplicate"], json!(null), "{first}");
+            assert_eq!(again["duplicate"], json!(true), "{again}");
+            assert_eq!(again["seq"], first["seq"]);
+            // The largest message that the server takes comes through as well.
+            let large = "x".repeat((1 << 20) - 64);
+            let stored = site.publish(subject, "two", &large).await;
+            assert_eq!(stored["seq"], json!(2), "{stored}");
+        }
+    });
+}
+
+#[test]
+fn a_request_for_a_key_frame_reaches_its_site() {
+    run(SCENARIO, async |lab| {
+        let hub = Hub::start(lab, Version::Packaged).await;
+        let site = Site::start(lab, hub, &[]).await;
+        site.endpoint.receives(&site.instance(), 5, SOON).await;
+        let admin = site.hub.connect("admin").await;
+        let receiver = site.hub.connect("receiver").await;
+        let before = admin.subjects("prometheus.USDC1.*.*.k").await;
+        let sent = receiver
+            .client
+            .publish("prometheus-request.USDC1.0", "".into());
+        sent.await.unwrap();
+        wait_until(SOON, "there is a key frame before its time", async || {
+            let now = admin.subjects("prometheus.USDC1.*.*.k").await;
+            if now == before { Err(now.to_string()) } else { Ok(()) }
+        })
+        .await;
+    });
+}
