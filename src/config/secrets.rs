@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::problem::{Place, Problem, START};
-use super::values::printable;
 
 /// What everybody but the owner and the group may do.
 const OTHERS_READ: u32 = 0o004;
@@ -73,7 +72,7 @@ pub(super) fn exposures(file: &Arc<str>, secrets: &Secrets) -> Exposures {
         remedy,
     };
     let own = Path::new(&**file);
-    let name = printable(file);
+    let name = one_line(file);
     if let Some(mode) = mode(own) {
         if let Some(place) = &secrets.inline
             && mode & OTHERS_READ != 0
@@ -107,12 +106,17 @@ pub(super) fn exposures(file: &Arc<str>, secrets: &Secrets) -> Exposures {
             (false, true) => "write",
             (true, true) => "read and write",
         };
-        let path = printable(&path.to_string_lossy());
+        let path = one_line(&path.to_string_lossy());
         let what = format!("everybody can {can} the secret in `{path}` (mode {mode:04o})");
         let remedy = format!("run `chmod o= {path}`");
         exposures.to_all.push(problem(place, what, remedy));
     }
     exposures
+}
+
+/// Returns a path as it is, so that a command with it can be copied, but on one line.
+fn one_line(path: &str) -> String {
+    path.replace(char::is_control, "?")
 }
 
 /// Returns the mode of a file; nothing of what is missing, or is a pipe or a device.

@@ -75,7 +75,10 @@ fn a_site_cannot_publish_as_another() {
             // What was refused to one site is right for the other.
             let own = second.publish("prometheus.USDC2.0.0.k", "3", "own").await;
             assert_eq!(own["stream"], stored, "{own}");
-            assert_eq!(admin.subjects("prometheus.USDC2.>").await, json!({"prometheus.USDC2.0.0.k": 1}));
+            assert_eq!(
+                admin.subjects("prometheus.USDC2.>").await,
+                json!({"prometheus.USDC2.0.0.k": 1})
+            );
         }
     });
 }
@@ -104,7 +107,9 @@ fn a_site_cannot_read_what_another_sends() {
             }
             // Whoever listens to everything hears what is said in the account, and nothing else.
             let mut everything = bare.listen(">").await;
-            second.publish("prometheus.USDC2.0.0.k", "1", "secret").await;
+            second
+                .publish("prometheus.USDC2.0.0.k", "1", "secret")
+                .await;
             first.publish("prometheus.USDC1.0.0.k", "2", "own").await;
             let heard = everything.next().await.unwrap();
             assert_eq!(&*heard.payload, b"own");
@@ -180,7 +185,10 @@ fn a_site_cannot_steer() {
             assert_eq!(heard.subject.as_str(), "prometheus-request.USDC2.7");
             let heard = own.next().await.unwrap();
             assert_eq!(heard.subject.as_str(), "prometheus-request.USDC1.8");
-            assert_eq!(admin.subjects(">").await, json!({"prometheus.USDC1.0.0.k": 1}));
+            assert_eq!(
+                admin.subjects(">").await,
+                json!({"prometheus.USDC1.0.0.k": 1})
+            );
             admin.api(STEERING[1], &json!({})).await.unwrap();
             assert_eq!(admin.subjects(">").await, Value::Null);
         }
@@ -194,7 +202,9 @@ fn a_receiver_can_neither_speak_for_a_site_nor_change_the_stream() {
             let hub = Hub::start(lab, version).await;
             let (admin, receiver) = (hub.connect("admin").await, hub.connect("receiver").await);
             create_stream(&admin).await;
-            let before = admin.api("$JS.API.STREAM.INFO.PROMETHEUS", &json!({})).await;
+            let before = admin
+                .api("$JS.API.STREAM.INFO.PROMETHEUS", &json!({}))
+                .await;
             let dead = "prometheus.dead.USDC1.0.0.k";
             receiver.publish(dead, "1", "dead").await;
             for subject in ["prometheus.USDC1.0.0.k", "prometheus.dead.0.0.k"] {
@@ -214,7 +224,9 @@ fn a_receiver_can_neither_speak_for_a_site_nor_change_the_stream() {
             refused.unwrap_err();
             receiver.may_not_subscribe("prometheus.>").await;
             assert_eq!(admin.subjects(">").await, json!({dead: 1}));
-            let after = admin.api("$JS.API.STREAM.INFO.PROMETHEUS", &json!({})).await;
+            let after = admin
+                .api("$JS.API.STREAM.INFO.PROMETHEUS", &json!({}))
+                .await;
             assert_eq!(after.unwrap()["config"], before.unwrap()["config"]);
         }
     });
@@ -277,7 +289,10 @@ fn an_operator_reads_and_reaches_nobody() {
             let after = receiver.api(&info, &json!({})).await.unwrap();
             assert_eq!(after["config"], before["config"]);
             assert_eq!(after["delivered"], before["delivered"]);
-            assert_eq!(admin.subjects(">").await, json!({"prometheus.USDC1.0.0.k": 1}));
+            assert_eq!(
+                admin.subjects(">").await,
+                json!({"prometheus.USDC1.0.0.k": 1})
+            );
             receiver
                 .client
                 .publish("prometheus-request.USDC1.7", "".into())

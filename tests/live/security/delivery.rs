@@ -1,6 +1,6 @@
 //! Our programs with the rights that the hub's sample gives them, and no more.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::json;
@@ -16,27 +16,53 @@ pub(super) struct Site {
     pub(super) hub: Hub,
     pub(super) targets: Targets,
     pub(super) endpoint: Endpoint,
-    pub(super) poller: Process,
-    pub(super) receiver: Process,
+    /// The names of our programs and their configuration files.
+    programs: [(&'static str, PathBuf); 2],
+    /// Those that run, in the same order.
+    running: Vec<Process>,
 }
 
 impl Site {
-    /// Starts all of it; our two programs run under `under` if that is not empty.
-    pub(super) async fn start(lab: &Lab, hub: Hub, under: &[&str]) -> Self {
+    /// Starts all but our own programs, and writes their files.
+    pub(super) async fn prepare(lab: &Lab, hub: Hub) -> Self {
         create_stream(&hub.connect("admin").await).await;
         let targets = Targets::start(vec![Behavior::Counters(5)]).await;
         let endpoint = Endpoint::start().await;
-        let (poller, receiver) = (
-            poller_file(lab, &hub, &targets),
-            receiver_file(lab, &hub, &endpoint),
-        );
-        let start = |name: &str, file: &Path| Program::start_as_it_stands(lab, name, file, under);
+        let poller = poller_file(lab, &hub, &targets);
+        let receiver = receiver_file(lab, &hub, &endpoint);
         Self {
-            receiver: start("prometheus-streams-receiver", &receiver),
-            poller: start("prometheus-streams-poller", &poller),
             hub,
             targets,
             endpoint,
+            programs: [
+                ("prometheus-streams-poller", poller),
+                ("prometheus-streams-receiver", receiver),
+            ],
+            running: Vec::new(),
+        }
+    }
+
+    /// Starts our programs, under another one if `under` is not empty.
+    pub(super) fn start(&mut self, lab: &Lab, under: &[&str]) {
+        let start =
+            |(name, file): &(&str, PathBuf)| Program::start_as_it_stands(lab, name, file, under);
+        self.running = self.programs.iter().map(start).collect();
+    }
+
+    pub(super) fn poller(&self) -> &Process {
+        &self.running[0]
+    }
+
+    pub(super) fn receiver(&self) -> &Process {
+        &self.running[1]
+    }
+
+    /// Ends our programs, which must have nothing to say against it.
+    pub(super) async fn ends_in_order(&mut self) {
+        for process in &mut self.running {
+            process.terminate();
+            let status = process.exited(SOON).await;
+            assert!(status.success(), "{status}: {}", process.log());
         }
     }
 
@@ -52,25 +78,38 @@ fn address(targets: &Targets) -> String {
     address.split('/').next().unwrap().to_owned()
 }
 
-fn poller_file(lab: &Lab, hub: &Hub, targets: &Targets) -> std::path::PathBuf {
+fn poller_file(lab: &Lab, hub: &Hub, targets: &Targets) -> PathBuf {
     let url = targets.url(0);
-    let (_, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let (_, path) = url
+        .strip_prefix("http://")
+        .unwrap()
+        .split_once('/')
+        .unwrap();
     let target = format!("[{}]\n    metrics_path: /{path}", address(targets));
     let spool = lab.folder("spool");
     let changes = [
-        ("[db1.usdc1.example.net:9100, db2.usdc1.example.net:9100]", &*target),
+        (
+            "[db1.usdc1.example.net:9100, db2.usdc1.example.net:9100]",
+            &*target,
+        ),
         ("scrape_interval: 30s", "scrape_interval: 1s"),
         ("/var/lib/prometheus-streams/spool", spool.to_str().unwrap()),
     ];
     hub.program_file(lab, "poller.yaml", "usdc1", &changes)
 }
 
-fn receiver_file(lab: &Lab, hub: &Hub, endpoint: &Endpoint) -> std::path::PathBuf {
+fn receiver_file(lab: &Lab, hub: &Hub, endpoint: &Endpoint) -> PathBuf {
     let password = lab.file("prometheus", "password");
     write_secret(&password, "hunter2");
     let changes = [
-        ("https://prometheus.example.net:9090/api/v1/write", &*endpoint.url()),
-        ("/etc/prometheus-streams/prometheus.password", password.to_str().unwrap()),
+        (
+            "https://prometheus.example.net:9090/api/v1/write",
+            &*endpoint.url(),
+        ),
+        (
+            "/etc/prometheus-streams/prometheus.password",
+            password.to_str().unwrap(),
+        ),
     ];
     hub.program_file(lab, "receiver.yaml", "receiver", &changes)
 }
@@ -83,18 +122,23 @@ fn a_site_of_the_sample_is_delivered_end_to_end() {
             let operator = hub.connect("operator").await;
             create_copy(&operator).await;
             let file = hub.program_file(lab, "operator.yaml", "operator", &[]);
-            let site = Site::start(lab, hub, &[]).await;
+            let mut site = Site::prepare(lab, hub).await;
+            site.start(lab, &[]);
             site.endpoint.receives(&site.instance(), 3, SOON).await;
             let mut tail = Command::new(program("prometheus-streams"));
             tail.arg("--config").arg(file).arg("tail");
             let tail = Process::spawn(lab, "tail", &mut tail);
             wait_until(SOON, "an operator sees samples", async || {
                 let text = tail.log();
-                if text.contains("sim_scrapes_total") { Ok(()) } else { Err(text) }
+                if text.contains("sim_scrapes_total") {
+                    Ok(())
+                } else {
+                    Err(text)
+                }
             })
             .await;
             // None of them tried anything that it may not.
-            for log in [site.poller.log(), site.receiver.log(), tail.log()] {
+            for log in [site.poller().log(), site.receiver().log(), tail.log()] {
                 assert!(!log.to_lowercase().contains("permission"), "{log}");
                 assert!(!log.contains("WARN"), "{log}");
             }
@@ -127,7 +171,8 @@ fn a_message_is_stored_once_also_across_accounts() {
 fn a_request_for_a_key_frame_reaches_its_site() {
     run(SCENARIO, async |lab| {
         let hub = Hub::start(lab, Version::Packaged).await;
-        let site = Site::start(lab, hub, &[]).await;
+        let mut site = Site::prepare(lab, hub).await;
+        site.start(lab, &[]);
         site.endpoint.receives(&site.instance(), 5, SOON).await;
         let admin = site.hub.connect("admin").await;
         let receiver = site.hub.connect("receiver").await;
@@ -138,7 +183,11 @@ fn a_request_for_a_key_frame_reaches_its_site() {
         sent.await.unwrap();
         wait_until(SOON, "there is a key frame before its time", async || {
             let now = admin.subjects("prometheus.USDC1.*.*.k").await;
-            if now == before { Err(now.to_string()) } else { Ok(()) }
+            if now == before {
+                Err(now.to_string())
+            } else {
+                Ok(())
+            }
         })
         .await;
     });

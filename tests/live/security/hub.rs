@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_nats::header::HeaderMap;
-use async_nats::{Client, ConnectOptions, Event, Message, RequestErrorKind, StatusCode, Subscriber};
+use async_nats::{
+    Client, ConnectOptions, Event, Message, RequestErrorKind, StatusCode, Subscriber,
+};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
@@ -70,19 +72,10 @@ pub(super) struct Hub {
 impl Hub {
     /// Starts it with the sample's configuration, and [`BARE`] added to USDC1.
     pub(super) async fn start(lab: &Lab, version: Version) -> Self {
-        Self::start_with(lab, version, &[]).await
-    }
-
-    /// The same with further changes: file, what stands there, and what stands there instead.
-    pub(super) async fn start_with(
-        lab: &Lab,
-        version: Version,
-        changes: &[(&str, &str, &str)],
-    ) -> Self {
         let certificates = Certificates::make(lab);
         let key = format!("{}.key", certificates.client);
         fs::set_permissions(key, Permissions::from_mode(0o600)).unwrap();
-        let file = write(lab, &certificates, changes);
+        let file = write(lab, &certificates);
         let nats = NatsServer::start_from(lab, version, file).await;
         Self { nats, certificates }
     }
@@ -177,7 +170,7 @@ fn replace(text: &mut String, old: &str, new: &str) {
 }
 
 /// Writes the server's files and returns the outermost.
-fn write(lab: &Lab, certificates: &Certificates, changes: &[(&str, &str, &str)]) -> PathBuf {
+fn write(lab: &Lab, certificates: &Certificates) -> PathBuf {
     let folder = lab.folder("hub");
     fs::create_dir(folder.join("sites")).unwrap();
     for name in [
@@ -202,9 +195,6 @@ fn write(lab: &Lab, certificates: &Certificates, changes: &[(&str, &str, &str)])
                 password(BARE)
             );
             replace(&mut text, "users: [\n", &bare);
-        }
-        for (_, old, new) in changes.iter().filter(|(file, ..)| *file == name) {
-            replace(&mut text, old, new);
         }
         fs::write(folder.join(name), text).unwrap();
     }
@@ -262,9 +252,11 @@ impl Probe {
     pub(super) async fn publish(&self, subject: &str, id: &str, payload: &str) -> Value {
         let mut headers = HeaderMap::new();
         headers.insert("Nats-Msg-Id", id);
-        let sent =
-            self.client
-                .request_with_headers(subject.to_owned(), headers, payload.to_owned().into());
+        let sent = self.client.request_with_headers(
+            subject.to_owned(),
+            headers,
+            payload.to_owned().into(),
+        );
         let answer = sent
             .await
             .unwrap_or_else(|error| panic!("{}: {subject}: {error}", self.user));
@@ -276,9 +268,7 @@ impl Probe {
         let inbox = self.client.new_inbox();
         let mut answers = self.client.subscribe(inbox.clone()).await.unwrap();
         let subject = format!("$JS.API.CONSUMER.MSG.NEXT.PROMETHEUS.{consumer}");
-        let sent = self
-            .client
-            .publish_with_reply(subject, inbox, Bytes::new());
+        let sent = self.client.publish_with_reply(subject, inbox, Bytes::new());
         sent.await.unwrap();
         let answer = tokio::time::timeout(ANSWER, answers.next()).await;
         answer.unwrap().unwrap()
@@ -288,11 +278,9 @@ impl Probe {
     pub(super) async fn may_not_publish(&self, subject: &str, payload: &Value) {
         let inbox = self.client.new_inbox();
         let mut answers = self.client.subscribe(inbox.clone()).await.unwrap();
-        let sent = self.client.publish_with_reply(
-            subject.to_owned(),
-            inbox,
-            payload.to_string().into(),
-        );
+        let sent =
+            self.client
+                .publish_with_reply(subject.to_owned(), inbox, payload.to_string().into());
         sent.await.unwrap();
         self.is_refused("publish", subject).await;
         // The server answers in order: an answer would have been here before.

@@ -5,3 +5,6 @@
 mod confinement;
 mod delivery;
 mod hub;
+mod privileges;
+mod secrets;
+mod wrong;
