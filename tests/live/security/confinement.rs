@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use async_nats::connection::State;
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 
@@ -300,6 +301,28 @@ fn an_operator_reads_and_reaches_nobody() {
                 .unwrap();
             let heard = requests.next().await.unwrap();
             assert_eq!(heard.subject.as_str(), "prometheus-request.USDC1.7");
+        }
+    });
+}
+
+#[test]
+fn who_is_taken_away_from_the_hub_is_cut_off_at_once() {
+    run(SCENARIO, async |lab| {
+        for version in BOTH {
+            let hub = Hub::start(lab, version).await;
+            create_stream(&hub.connect("admin").await).await;
+            let (first, second) = (hub.connect("usdc1").await, hub.connect("usdc2").await);
+            first.publish("prometheus.USDC1.0.0.k", "1", "own").await;
+            hub.change("sites/USDC1.conf", "user: \"usdc1\"", "user: \"usdc1-new\"");
+            wait_until(SOON, "the user is cut off", async || {
+                match first.client.connection_state() {
+                    State::Connected => Err("connected".to_owned()),
+                    State::Pending | State::Disconnected => Ok(()),
+                }
+            })
+            .await;
+            // Others go on.
+            second.publish("prometheus.USDC2.0.0.k", "2", "own").await;
         }
     });
 }

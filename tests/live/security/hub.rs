@@ -67,6 +67,8 @@ pub(super) fn password(user: &str) -> String {
 pub(super) struct Hub {
     pub(super) nats: NatsServer,
     pub(super) certificates: Certificates,
+    /// The outermost configuration file.
+    file: PathBuf,
 }
 
 impl Hub {
@@ -76,8 +78,21 @@ impl Hub {
         let key = format!("{}.key", certificates.client);
         fs::set_permissions(key, Permissions::from_mode(0o600)).unwrap();
         let file = write(lab, &certificates);
-        let nats = NatsServer::start_from(lab, version, file).await;
-        Self { nats, certificates }
+        let nats = NatsServer::start_from(lab, version, file.clone()).await;
+        Self {
+            nats,
+            certificates,
+            file,
+        }
+    }
+
+    /// Changes one of its files while it runs, and has it read them again.
+    pub(super) fn change(&self, name: &str, old: &str, new: &str) {
+        let file = self.file.with_file_name(name);
+        let mut text = fs::read_to_string(&file).unwrap();
+        replace(&mut text, old, new);
+        fs::write(&file, text).unwrap();
+        self.nats.process().unwrap().hang_up();
     }
 
     /// Connects as one of its users.
