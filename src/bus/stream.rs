@@ -1,9 +1,12 @@
 //! The stream: found or created, never altered.
 
+use std::error::Error as _;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind};
+use async_nats::jetstream::context::{
+    CreateStreamErrorKind, GetStreamError, GetStreamErrorKind, RequestError, RequestErrorKind,
+};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 use async_nats::jetstream::{ErrorCode, stream::Stream};
 use tokio_util::sync::CancellationToken;
@@ -56,8 +59,9 @@ pub enum StreamError {
         /// The server's words.
         detail: String,
     },
-    /// Our account has no `JetStream`; the stream may be in another, which takes our subjects.
-    #[error("this account has no JetStream")]
+    /// There is no `JetStream` where we are; the stream may be in another account, or behind a leaf
+    /// node, and take our subjects all the same.
+    #[error("there is no JetStream for this account")]
     Elsewhere,
     /// The server did not answer, or has no `JetStream` now.
     #[error("JetStream does not answer: {0}")]
@@ -106,7 +110,7 @@ impl Bus {
                 match self.ensure_stream().await {
                     Ok(_) => return Ok(()),
                     Err(StreamError::Elsewhere) if purpose == Purpose::Publishing => {
-                        info!("publishing to a stream of another account");
+                        info!("no stream is shown to us; publishing to one of another account");
                         return Ok(());
                     }
                     Err(error) if error.retry() == Retry::No => return Err(error),
@@ -138,11 +142,7 @@ impl Bus {
                 {
                     self.create_stream().await
                 }
-                // An account that was meant to have a stream may get its JetStream yet.
-                GetStreamErrorKind::JetStream(error)
-                    if error.error_code() == ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT
-                        && !settings.manage =>
-                {
+                kind if !settings.manage && is_elsewhere(&kind, &error) => {
                     Err(StreamError::Elsewhere)
                 }
                 kind => Err(StreamError::Unavailable(kind.to_string())),
@@ -207,6 +207,20 @@ impl Bus {
 enum Purpose {
     Reading,
     Publishing,
+}
+
+/// Tells whether the look at the stream failed because there is no `JetStream` where we are.
+fn is_elsewhere(kind: &GetStreamErrorKind, error: &GetStreamError) -> bool {
+    match kind {
+        GetStreamErrorKind::JetStream(error) => {
+            error.error_code() == ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT
+        }
+        GetStreamErrorKind::Request => error
+            .source()
+            .and_then(|source| source.downcast_ref::<RequestError>())
+            .is_some_and(|source| source.kind() == RequestErrorKind::NoResponders),
+        GetStreamErrorKind::EmptyName | GetStreamErrorKind::InvalidStreamName => false,
+    }
 }
 
 fn config(settings: &Settings) -> Config {

@@ -50,8 +50,9 @@ pub(crate) struct NatsServer {
     monitor: u16,
     store: PathBuf,
     config: Option<PathBuf>,
-    /// Whether the configuration file says where the store is; some servers refuse to be told twice.
-    names_store: bool,
+    /// Whether the configuration file is all that says what JetStream there is; some servers refuse
+    /// to be told twice.
+    is_whole: bool,
     log: PathBuf,
     process: Option<Process>,
 }
@@ -82,11 +83,11 @@ impl NatsServer {
         server
     }
 
-    /// The same with a configuration file that is there; it names the store as well.
+    /// The same with a configuration file that is there; it says as well what `JetStream` there is.
     pub(crate) async fn start_from(lab: &Lab, version: Version, file: PathBuf) -> Self {
         let mut server = Self::prepare(lab, version);
         server.config = Some(file);
-        server.names_store = true;
+        server.is_whole = true;
         server.restart(lab).await;
         server
     }
@@ -100,7 +101,7 @@ impl NatsServer {
             monitor: free_port(),
             store: lab.folder("nats"),
             config: None,
-            names_store: false,
+            is_whole: false,
             log: lab.log("nats"),
             process: None,
         }
@@ -111,10 +112,10 @@ impl NatsServer {
         self.stop();
         let mut command = Command::new(self.version.program());
         command
-            .args(["-a", self.address, "-p", &self.port.to_string(), "-js"])
+            .args(["-a", self.address, "-p", &self.port.to_string()])
             .args(["-m", &self.monitor.to_string()]);
-        if !self.names_store {
-            command.arg("-sd").arg(&self.store);
+        if !self.is_whole {
+            command.arg("-js").arg("-sd").arg(&self.store);
         }
         if let Some(config) = &self.config {
             command.arg("-c").arg(config);
@@ -122,8 +123,12 @@ impl NatsServer {
         let log = self.log.clone();
         self.process = Some(Process::spawn_with_log(lab, "nats", &mut command, log));
         let monitor = self.monitor;
+        let page = match self.is_whole {
+            true => "/healthz",
+            false => "/healthz?js-enabled-only=true",
+        };
         wait_until(START, "nats-server starts", async || {
-            get(monitor, "/healthz?js-enabled-only=true").await
+            get(monitor, page).await
         })
         .await;
     }

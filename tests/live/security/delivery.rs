@@ -2,14 +2,19 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::json;
 
 use super::hub::{Hub, create_copy, create_stream, write_secret};
 use crate::support::{
-    Behavior, Endpoint, Lab, Process, Program, Targets, Version, program, run, wait_until,
+    Behavior, Endpoint, Lab, Process, Program, SiteTarget, Targets, Version, poller_config,
+    program, run, wait_until,
 };
 use crate::{SCENARIO, SOON};
+
+/// How long an answer is waited for that must not come.
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// A site of the sample that is delivered, with all that it takes.
 pub(super) struct Site {
@@ -190,5 +195,34 @@ fn a_request_for_a_key_frame_reaches_its_site() {
             }
         })
         .await;
+    });
+}
+
+#[test]
+fn a_site_behind_a_leaf_node_is_delivered_and_confined_as_well() {
+    run(SCENARIO, async |lab| {
+        for version in [Version::Packaged, Version::Newest] {
+            let mut hub = Hub::start(lab, version).await;
+            let leaf = hub.leaf(lab, version).await;
+            let mut site = Site::prepare(lab, hub).await;
+            site.start(lab, &[]);
+            site.endpoint.receives(&site.instance(), 1, SOON).await;
+            let target = SiteTarget::new("leafy", site.targets.url(0));
+            let mut config = poller_config("USDC1", &leaf.url(), &[target]);
+            config["poller_stream"]["manage"] = false.into();
+            let poller = Program::poller(lab, config);
+            site.endpoint.receives("leafy", 3, SOON).await;
+            assert!(!poller.log().contains("WARN"), "{}", poller.log());
+            // Whoever is behind it may say what they want, and only the site's own is heard.
+            let anybody = async_nats::connect(leaf.url()).await.unwrap();
+            for subject in ["prometheus.USDC2.0.0.k", "prometheus.USDC1.0.0.t"] {
+                let sent = anybody.request(subject, "1".into());
+                let answer = tokio::time::timeout(SILENCE, sent).await;
+                let is_stored = matches!(answer, Ok(Ok(_)));
+                assert_eq!(is_stored, subject.contains("USDC1"), "{subject}");
+            }
+            let admin = site.hub.connect("admin").await;
+            assert_eq!(admin.subjects("prometheus.USDC2.>").await, json!(null));
+        }
     });
 }

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::SOON;
 use crate::auth::Certificates;
-use crate::support::{Lab, NatsServer, Version, wait_until};
+use crate::support::{Lab, NatsServer, Version, free_port, wait_until};
 
 /// The users of the sample, and hashes of their passwords, which are [`password`].
 const USERS: [(&str, &str); 7] = [
@@ -93,6 +93,34 @@ impl Hub {
         replace(&mut text, old, new);
         fs::write(&file, text).unwrap();
         self.nats.process().unwrap().hang_up();
+    }
+
+    /// Opens its port for leaf nodes and starts one that is the site USDC1, and that needs no
+    /// password of its clients.
+    pub(super) async fn leaf(&mut self, lab: &Lab, version: Version) -> NatsServer {
+        let mut text = fs::read_to_string(&self.file).unwrap();
+        let (before, rest) = text.split_once("# leafnodes {").unwrap();
+        let (block, after) = rest.split_once("# }\n").unwrap();
+        let block = block.replace("\n#", "\n");
+        text = format!("{before}leafnodes {{{block}}}\n{after}");
+        let port = free_port();
+        replace(&mut text, "0.0.0.0:7422", &format!("127.0.0.1:{port}"));
+        fs::write(&self.file, text).unwrap();
+        let site = self.file.with_file_name("sites/USDC1.conf");
+        let mut text = fs::read_to_string(&site).unwrap();
+        replace(&mut text, "[\"STANDARD\"]", "[\"STANDARD\", \"LEAFNODE\"]");
+        fs::write(&site, text).unwrap();
+        self.nats.restart(lab).await;
+        let Certificates { ca, client, .. } = &self.certificates;
+        let password = password("usdc1");
+        let config = format!(
+            "leafnodes {{ remotes: [{{ url: \"tls://usdc1:{password}@127.0.0.1:{port}\", \
+             tls {{ ca_file: \"{ca}\", cert_file: \"{client}.pem\", key_file: \"{client}.key\" }} \
+             }}] }}\n"
+        );
+        let file = lab.file("leaf", "conf");
+        fs::write(&file, config).unwrap();
+        NatsServer::start_from(lab, version, file).await
     }
 
     /// Connects as one of its users.
