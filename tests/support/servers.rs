@@ -123,9 +123,10 @@ impl NatsServer {
         let log = self.log.clone();
         self.process = Some(Process::spawn_with_log(lab, "nats", &mut command, log));
         let monitor = self.monitor;
-        let page = match self.is_whole {
-            true => "/healthz",
-            false => "/healthz?js-enabled-only=true",
+        let page = if self.is_whole {
+            "/healthz"
+        } else {
+            "/healthz?js-enabled-only=true"
         };
         wait_until(START, "nats-server starts", async || {
             get(monitor, page).await
