@@ -114,9 +114,8 @@ fn filter(level: Level) -> EnvFilter {
         Level::Debug => "debug",
     };
     // The libraries below us log each attempt on their own; we say once what changed.
-    let directives = format!(
-        "warn,prometheus_streams={level},async_nats=error,kube_client=off,kube_runtime=off"
-    );
+    let directives =
+        format!("warn,prometheus_streams={level},async_nats=off,kube_client=off,kube_runtime=off");
     EnvFilter::new(directives)
 }
 

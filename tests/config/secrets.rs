@@ -284,3 +284,24 @@ fn a_link_is_as_open_as_what_it_leads_to() {
         &expected,
     );
 }
+
+#[test]
+fn the_key_that_puppet_keeps_is_looked_at() {
+    let files = Files::new();
+    let text = "strict: true\n\
+                tls: {scheme: puppet, identity: usdc1.example.net, ssl_dir: ssl}\n\
+                poller_stream: {urls: a}\n";
+    files.write("c.yaml", text, 0o644);
+    fs::create_dir_all(files.path("ssl/private_keys")).unwrap();
+    let key = "ssl/private_keys/usdc1.example.net.pem";
+    files.write(key, "hunter2", 0o640);
+    assert_eq!(files.load("c.yaml"), Ok(Vec::new()));
+    files.write(key, "hunter2", 0o644);
+    let what = format!("everybody can read the secret in `{key}` (mode 0644)");
+    let expected = [("tls", &*what)];
+    check(
+        &files.load("c.yaml").unwrap_err(),
+        files.0.path(),
+        &expected,
+    );
+}
