@@ -87,9 +87,13 @@ fn credentials_of_an_unknown_account_are_refused() {
 fn a_file_that_holds_no_credentials_ends_the_program_and_is_not_shown() {
     run(SCENARIO, async |lab| {
         let nats = NatsServer::start(lab, Version::Packaged).await;
-        for key in ["nkey_file", "credentials_file"] {
+        for (key, text) in [
+            ("nkey_file", "hunter2\n"),
+            ("nkey_file", "SUhunter2\n"),
+            ("credentials_file", "hunter2\n"),
+        ] {
             let file = lab.file(key, "secret");
-            write_secret(&file, "hunter2\n");
+            write_secret(&file, text);
             let mut config = poller_config("USDC1", &nats.url(), &nobody());
             config["poller_stream"][key] = json!(file);
             let mut poller = Program::poller(lab, config);
