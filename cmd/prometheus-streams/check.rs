@@ -52,13 +52,22 @@ pub(crate) enum Program {
     Receiver,
 }
 
+impl From<Program> for Role {
+    fn from(program: Program) -> Self {
+        match program {
+            Program::Poller => Self::Poller,
+            Program::Receiver => Self::Receiver,
+        }
+    }
+}
+
 /// Prints what is wrong with a file; problems are what was asked for, so they go to stdout.
 pub(crate) fn run(program: &service::Options, options: &Options) -> ExitCode {
-    let prometheus = program.prometheus_config.as_deref();
+    let overrides = program.overrides();
     let loaded = if options.strict {
-        Config::load_strictly(&options.file, prometheus)
+        Config::load_strictly(&options.file, overrides)
     } else {
-        Config::load_with(&options.file, prometheus)
+        Config::load_with(&options.file, overrides)
     };
     let checked = loaded.and_then(|loaded| {
         require(&loaded.config, options.r#for)?;
@@ -98,11 +107,7 @@ pub(crate) fn run(program: &service::Options, options: &Options) -> ExitCode {
 }
 
 fn require(config: &Config, program: Option<Program>) -> Result<(), Problems> {
-    match program {
-        None => Ok(()),
-        Some(Program::Poller) => config.require(Role::Poller),
-        Some(Program::Receiver) => config.require(Role::Receiver),
-    }
+    program.map_or(Ok(()), |program| config.require(program.into()))
 }
 
 /// Asks every source once, and prints what becomes of what they list.

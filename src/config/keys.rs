@@ -1,5 +1,9 @@
 //! Every key there is, by block: what the reader takes, what the documentation lists.
 
+pub(super) use super::web_keys::{
+    HTTP_SERVER_CONFIG, RATE_LIMIT, TLS_SERVER_CONFIG, WEB, WEB_HEADERS,
+};
+
 /// The keys of one block.
 #[derive(Debug)]
 pub(super) struct Keys {
@@ -57,6 +61,7 @@ pub(super) const TOP: Keys = Keys {
         "site_timeout",
         "monitor_port",
         "monitor_address",
+        "web_config",
         "external_labels",
         "poller_stream",
         "receiver_stream",
@@ -512,7 +517,7 @@ pub(super) const PROMETHEUS_IGNORED: &[&str] = &[
 /// The last step of a path such as `remote_write[0].basic_auth.password` belongs to the block
 /// that the step before it names.
 pub fn known_keys() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
-    const ALL: [&Keys; 21] = [
+    const ALL: [&Keys; 24] = [
         &TOP,
         &GLOBAL,
         &SCRAPE,
@@ -534,6 +539,9 @@ pub fn known_keys() -> impl Iterator<Item = (&'static str, &'static [&'static st
         &HEADER,
         &HTTP_HEADER,
         &TLS_CONFIG,
+        &TLS_SERVER_CONFIG,
+        &HTTP_SERVER_CONFIG,
+        &RATE_LIMIT,
     ];
     let discovery = super::discover::keys::ALL;
     let all = ALL.into_iter().chain(discovery);

@@ -9,10 +9,12 @@
 
 mod bad;
 mod compatibility;
+mod convert;
 mod documents;
 mod good;
 mod scraping;
 mod secrets;
+mod web;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

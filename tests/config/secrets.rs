@@ -4,7 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use prometheus_streams::config::{Config, LoadError, Problem};
+use prometheus_streams::config::{Config, LoadError, Overrides, Problem};
 use tempfile::TempDir;
 
 /// Files in a folder of their own.
@@ -30,7 +30,10 @@ impl Files {
     }
 
     fn load_strictly(&self, name: &str) -> Result<Vec<Problem>, Vec<Problem>> {
-        read(Config::load_strictly(&self.path(name), None))
+        read(Config::load_strictly(
+            &self.path(name),
+            Overrides::default(),
+        ))
     }
 }
 
@@ -299,6 +302,38 @@ fn the_key_that_puppet_keeps_is_looked_at() {
     files.write(key, "hunter2", 0o644);
     let what = format!("everybody can read the secret in `{key}` (mode 0644)");
     let expected = [("tls", &*what)];
+    check(
+        &files.load("c.yaml").unwrap_err(),
+        files.0.path(),
+        &expected,
+    );
+}
+
+#[test]
+fn a_web_configuration_is_looked_at_as_well() {
+    let files = Files::new();
+    let text = "strict: true\nmonitor_port: 1\nweb_config: web.yml\n";
+    files.write("c.yaml", text, 0o644);
+    let hash = "$2a$04$abcdefghijklmnopqrstuuaW94CIN2l.9vJEv6XJuxKEj/9vWzkrm";
+    let web = format!(
+        "tls_server_config: {{cert_file: c, key_file: k}}\nbasic_auth_users: {{me: {hash}}}\n"
+    );
+    files.write("web.yml", &web, 0o640);
+    files.write("c", "public", 0o644);
+    files.write("k", "hunter2", 0o600);
+    assert_eq!(files.load("c.yaml"), Ok(Vec::new()));
+    files.write("web.yml", &web, 0o644);
+    files.write("k", "hunter2", 0o644);
+    let expected = [
+        (
+            "basic_auth_users",
+            "`basic_auth_users` is a secret, and everybody can read this file (mode 0644)",
+        ),
+        (
+            "tls_server_config.key_file",
+            "everybody can read the secret in `k` (mode 0644)",
+        ),
+    ];
     check(
         &files.load("c.yaml").unwrap_err(),
         files.0.path(),
