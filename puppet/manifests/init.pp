@@ -87,6 +87,8 @@
 # @param wire How the poller encodes what it publishes
 # @param web_config TLS and passwords of the programs' own pages, in the form of Prometheus's `--web.config.file`, or the
 #   path of such a file; needs a program that knows the key
+# @param enroll How running programs get and renew a certificate from a Puppet CA by themselves; see also
+#   `prometheus_streams::enroll`
 # @param strict Whether secrets that others can read are errors; needs a program that knows the key
 # @param nats_credentials JWT and seed for both streams, as `nsc` makes them
 # @param nats_nkey Seed of an nkey for both streams
@@ -167,6 +169,7 @@ class prometheus_streams (
   Variant[Boolean[false], Prometheus_streams::Spool] $spool = {},
   Variant[Prometheus_streams::Wire, Hash[0, 0]] $wire = {},
   Optional[Variant[Stdlib::Absolutepath, Prometheus_streams::Block, Sensitive[Hash]]] $web_config = undef,
+  Variant[Prometheus_streams::Enrollment, Hash[0, 0]] $enroll = {},
   Optional[Boolean] $strict = undef,
   Optional[Prometheus_streams::Secret] $nats_credentials = undef,
   Optional[Prometheus_streams::Secret] $nats_nkey = undef,

@@ -10,5 +10,4 @@ type Prometheus_streams::FileSSL = Struct[{
     Optional[server_name]          => String[1],
     Optional[insecure_skip_verify] => Boolean,
     Optional[min_version]          => Enum['TLS12', 'TLS13'],
-    Optional[tls_first]            => Boolean,
 }]

@@ -7,5 +7,4 @@ type Prometheus_streams::PuppetSSL = Struct[{
     Optional[server_name]          => String[1],
     Optional[insecure_skip_verify] => Boolean,
     Optional[min_version]          => Enum['TLS12', 'TLS13'],
-    Optional[tls_first]            => Boolean,
 }]

@@ -13,6 +13,7 @@ type Prometheus_streams::Stream = Struct[{
     Optional[replicas]         => Integer[1, 5],
     Optional[storage]          => Enum['file', 'memory'],
     Optional[tls]              => Optional[Prometheus_streams::Tls],
+    Optional[tls_first]        => Boolean,
     Optional[user]             => String[1],
     Optional[password]         => Prometheus_streams::Secret,
     Optional[password_file]    => Stdlib::Unixpath,

@@ -50,6 +50,7 @@ class prometheus_streams::config::files {
     'web_config'          => $web_config,
     'external_labels'     => $prometheus_streams::external_labels,
     'tls'                 => $prometheus_streams::tls,
+    'enroll'              => $prometheus_streams::enroll,
     'poller_stream'       => prometheus_streams::stream($prometheus_streams::poller_stream, $credentials),
     'receiver_stream'     => prometheus_streams::stream($prometheus_streams::receiver_stream, $credentials),
     'spool'               => $prometheus_streams::poller ? {
