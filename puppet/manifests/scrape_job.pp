@@ -93,24 +93,11 @@ define prometheus_streams::scrape_job (
       $block = { 'job_name' => $job_name } + $own + $with_params + $scrape_config + {
         'static_configs' => $others + [{ 'targets' => $targets, 'labels' => $labels }],
       }
-      $secrets_dir = "${prometheus_streams::scrape_dir}/secrets"
-      $rendered = prometheus_streams::render({ 'scrape_configs' => [$block] }, {}, $secrets_dir)
+      # Secrets stay in the file: one that is refused must not take away those of the old one.
+      $rendered = prometheus_streams::render({ 'scrape_configs' => [$block] }, {}, undef)
       $content = $rendered['content'] ? {
         Sensitive => Sensitive("${header}${rendered['content'].unwrap}"),
         default   => "${header}${rendered['content']}",
-      }
-      $rendered['secrets'].each |$name, $secret| {
-        ensure_resource('file', $secrets_dir, {
-            'ensure'  => 'directory',
-            'owner'   => $prometheus_streams::config_owner,
-            'group'   => $prometheus_streams::group,
-            'mode'    => '0750',
-            'require' => Class['prometheus_streams::config'],
-        })
-        prometheus_streams::hidden_file { "${secrets_dir}/${name}":
-          content => $secret,
-          before  => File["${prometheus_streams::scrape_dir}/${file}.yaml"],
-        }
       }
       file { "${prometheus_streams::scrape_dir}/${file}.yaml":
         ensure       => file,

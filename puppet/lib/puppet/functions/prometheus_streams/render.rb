@@ -11,7 +11,8 @@ require 'yaml'
 Puppet::Functions.create_function(:'prometheus_streams::render') do
   # @param config The configuration; keys without a value and empty blocks at its top level are left out.
   # @param extra What is merged into it in the end: hashes key by key, everything else in place of what was there.
-  # @param secrets_dir Where the files of secrets are.
+  # @param secrets_dir Where the files of secrets are; without it secrets stay where they are, and make the text
+  #   `Sensitive`.
   # @return The YAML, which is `Sensitive` when a secret is left in it, and the secrets by the names of their files.
   # @example A token goes to a file of its own
   #   prometheus_streams::render({'bearer_token' => 'x'}, {}, '/etc/s')
@@ -19,7 +20,7 @@ Puppet::Functions.create_function(:'prometheus_streams::render') do
   dispatch :render do
     param 'Hash', :config
     param 'Variant[Hash, Sensitive[Hash]]', :extra
-    param 'String[1]', :secrets_dir
+    param 'Optional[String[1]]', :secrets_dir
     return_type 'Struct[{content => Variant[String, Sensitive[String]], secrets => Hash[String, Variant[Sensitive, Deferred]]}]'
   end
 
@@ -83,7 +84,10 @@ Puppet::Functions.create_function(:'prometheus_streams::render') do
   def entry(key, value, path, state)
     parent = path.reverse.find { |part| !part.start_with?('[') }
     below = path + [key]
-    if file_key(key, parent) && secret?(value)
+    if state[:dir].nil?
+      state[:tainted] = true if key == 'secrets' || (file_key(key, parent) && secret?(value))
+      [key, copy(value, below, state)]
+    elsif file_key(key, parent) && secret?(value)
       [file_key(key, parent), keep(value, below, state)]
     elsif parent == 'headers' && (sealed?(value) || deferred?(value))
       [key, { 'file' => keep(value, below, state) }]
