@@ -84,6 +84,7 @@ say "package: $package"
 
 boot() {
   # Mounts are private to this process, and the copy is in memory: nothing is left behind.
+  # shellcheck disable=SC2016
   unshare --mount sh -c '
     mount --make-rprivate / && mount --bind / "$1" &&
       exec systemd-nspawn --quiet -D "$1" --volatile=overlay --private-network --register=no \
@@ -98,7 +99,7 @@ inside() {
 }
 
 wait_for() { # WORDS COMMAND…
-  local words=$1 end=$((SECONDS + 60))
+  local words=$1 end=$((SECONDS + 120))
   shift
   until "$@" >/dev/null 2>&1; do
     [ "$SECONDS" -lt "$end" ] || die "waited in vain until $words"
@@ -109,7 +110,7 @@ wait_for() { # WORDS COMMAND…
 finish() {
   local status=$?
   if [ -n "${leader:-}" ]; then
-    if [ "$status" != 0 ]; then
+    if [ "$status" != 0 ] && [ -d "/proc/$leader" ]; then
       inside journalctl --no-pager -n 60 -u 'prometheus-streams*' >&2 || true
       inside tail -n 40 /var/log/prometheus-streams.log >&2 || true
       inside sh -c 'curl -s http://127.0.0.1:9091/metrics | grep push_time' >&2 || true
@@ -130,13 +131,14 @@ find_leader() {
   leader=$(ps -o pid= --ppid "$nspawn" | tr -d ' ' | head -n 1)
   [ -n "$leader" ]
 }
+# The first child is not the last one: systemd-nspawn forks twice.
 is_up() {
+  find_leader || return 1
   case $(inside systemctl is-system-running) in running | degraded) ;; *) return 1 ;; esac
 }
 
 say "booting a systemd"
 boot
-wait_for "systemd-nspawn has a child" find_leader
 wait_for "systemd is up" is_up
 
 inside systemctl stop nats-server 2>/dev/null || true
@@ -191,7 +193,7 @@ class { 'prometheus_streams':
   poller           => true,
   receiver         => true,
   identity         => 'ACC1',
-  scrape_interval  => '1s',
+  scrape_interval  => '2s',
   monitor_port     => 0,
   poller_stream    => { 'urls' => 'nats://127.0.0.1:4222', 'cluster_id' => 'acceptance', 'topic' => 'prometheus' },
   receiver_stream  => {
@@ -208,14 +210,15 @@ $2
 END
 }
 jobs="  jobs => {
-    'node'        => { 'targets' => [{ 'name' => 'node1', 'url' => 'http://127.0.0.1:9100/metrics' }] },
-    'pushgateway' => { 'targets' => [{ 'url' => 'http://127.0.0.1:9091/metrics' }] },
+    'node'        => { 'targets' => [{ 'name' => 'node1', 'url' => 'http://127.0.0.1:9100/metrics?collect[]=loadavg' }] },
+    'uname'       => { 'targets' => [{ 'url' => 'http://127.0.0.1:9100/metrics?collect[]=uname' }] },
     'gone'        => { 'targets' => [{ 'name' => 'nobody', 'url' => 'http://127.0.0.1:9/metrics' }] },
   },"
 
 say "1. a site with three jobs"
 first=$(site "$jobs" "" | manifest first)
 apply 2 "$first"
+# shellcheck disable=SC2016
 same "the package" "install ok installed" inside dpkg-query -W -f '${Status}' prometheus-streams
 same "the configuration" "640 root prometheus-streams" inside stat -c '%a %U %G' "$config"
 same "a secret" "640 root prometheus-streams" inside stat -c '%a %U %G' /etc/prometheus-streams/secrets/poller_stream.token
@@ -229,7 +232,7 @@ for role in poller receiver; do
   same "the $role's user" prometheus-streams inside ps -o user:32= -p "$(pid_of "$role")"
 done
 wait_for "job node is delivered" is_delivered node
-wait_for "job pushgateway is delivered" is_delivered pushgateway
+wait_for "job uname is delivered" is_delivered uname
 
 say "2. the same again changes nothing"
 apply 0 "$first"
@@ -273,10 +276,12 @@ declared=$(site "$jobs log_file => 'journal'," "
 prometheus_streams::scrape_job { 'web1 node':
   job_name => 'declared',
   targets  => ['127.0.0.1:9100'],
+  params   => { 'collect[]' => 'stat' },
   labels   => { 'instance' => 'web1' },
 }
 prometheus_streams::scrape_job { 'own':
-  targets       => ['127.0.0.1:9091'],
+  targets       => ['127.0.0.1:9100'],
+  params        => { 'collect[]' => 'vmstat' },
   scrape_config => { 'honor_labels' => true, 'bearer_token' => Sensitive('$token') },
 }" | manifest declared)
 apply 2 "$declared"
@@ -288,10 +293,12 @@ broken=$(site "$jobs log_file => 'journal'," "
 prometheus_streams::scrape_job { 'web1 node':
   job_name => 'declared',
   targets  => ['127.0.0.1:9100'],
+  params   => { 'collect[]' => 'stat' },
   labels   => { 'instance' => 'web1' },
 }
 prometheus_streams::scrape_job { 'own':
-  targets       => ['127.0.0.1:9091'],
+  targets       => ['127.0.0.1:9100'],
+  params        => { 'collect[]' => 'vmstat' },
   scrape_config => { 'honor_labels' => true, 'relabel_configs' => [{ 'action' => 'hashmod' }] },
 }" | manifest broken)
 sum=$(inside sha256sum /etc/prometheus-streams/scrape.d/own.yaml)

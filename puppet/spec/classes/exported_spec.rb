@@ -26,6 +26,13 @@ describe 'prometheus_streams' do
     MANIFEST
   end
 
+  # A PuppetDB that has nothing of other nodes: these are all from the catalog itself.
+  before do
+    allow(Puppet).to receive(:[]).and_call_original
+    allow(Puppet).to receive(:[]).with(:storeconfigs).and_return(true)
+    allow(Puppet::Resource.indirection).to receive(:search).and_return([])
+  end
+
   it { is_expected.to compile.with_all_deps }
 
   it 'has what is for its site' do
