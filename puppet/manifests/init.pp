@@ -98,6 +98,7 @@
 # @param secrets Further secrets, each written to a file of this name; see `prometheus_streams::secret_file`
 # @param extra_config What is merged into the configuration in the end, whatever its keys
 # @param validate_cmd Command that a new configuration must pass, with `%` for the file; `false`: none
+# @param show_diff Whether reports show what changes in a configuration without secrets; they show what the old file had
 # @param hardening Settings of systemd that confine both services; they come after those of the units
 # @param environment Variables for both services, such as `HTTPS_PROXY`
 # @param logrotate Whether `log_file` is rotated; by default where the package does not do it
@@ -179,6 +180,7 @@ class prometheus_streams (
   Hash[Prometheus_streams::Secret_name, Prometheus_streams::Secret] $secrets = {},
   Variant[Prometheus_streams::Block, Sensitive[Hash]] $extra_config = {},
   Optional[Variant[Boolean[false], String[1]]] $validate_cmd = undef,
+  Boolean $show_diff = false,
   Hash[Pattern[/\A[A-Z][A-Za-z0-9]*\z/], Prometheus_streams::Setting] $hardening = {},
   Hash[Pattern[/\A[A-Za-z_][A-Za-z0-9_]*\z/], Pattern[/\A[^\n]*\z/]] $environment = {},
   Optional[Boolean] $logrotate = undef,

@@ -105,7 +105,8 @@ define prometheus_streams::scrape_job (
         group        => $prometheus_streams::group,
         mode         => $prometheus_streams::config_mode,
         content      => $content,
-        show_diff    => $content !~ Sensitive,
+        # The file that was there before may have secrets, even if this one has none.
+        show_diff    => false,
         backup       => false,
         validate_cmd => "${prometheus_streams::programs_dir}/prometheus-streams check %",
         require      => Class['prometheus_streams::config'],

@@ -16,6 +16,8 @@ RSpec.configure do |c|
   c.strict_variables = true
   c.fail_fast = false
   c.mock_with :rspec
+  # What Puppet 7 only warns of and Puppet 8 refuses.
+  c.before { Puppet[:strict] = :error }
   c.default_facts = { networking: { fqdn: 'usdc1.example.net', hostname: 'usdc1' } }
   c.after(:suite) { RSpec::Puppet::Coverage.report! if ENV['COVERAGE'] }
 end

@@ -193,6 +193,7 @@ class { 'prometheus_streams':
   poller           => true,
   receiver         => true,
   identity         => 'ACC1',
+  show_diff        => true,
   scrape_interval  => '2s',
   monitor_port     => 0,
   poller_stream    => { 'urls' => 'nats://127.0.0.1:4222', 'cluster_id' => 'acceptance', 'topic' => 'prometheus' },

@@ -175,7 +175,7 @@ class prometheus_streams::config::files {
     mode         => $mode,
     content      => $content,
     # A secret may be in the text, and in the file that was there before.
-    show_diff    => $content !~ Sensitive,
+    show_diff    => $prometheus_streams::show_diff and $content !~ Sensitive,
     backup       => $backup,
     validate_cmd => $validate_cmd,
   }

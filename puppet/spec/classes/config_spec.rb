@@ -64,12 +64,12 @@ describe 'prometheus_streams' do
       expect(configuration['later']).to eq ['x']
     end
 
-    it 'lets the program check it for each service, and shows what changes' do
+    it 'lets the program check it for each service' do
       is_expected.to contain_file(Catalogs::CONFIG).with(
         owner: 'root',
         group: 'prometheus-streams',
         mode: '0640',
-        show_diff: true,
+        show_diff: false,
         validate_cmd: '/usr/bin/prometheus-streams check --for poller % && ' \
                       '/usr/bin/prometheus-streams check --for receiver %',
       )
@@ -132,6 +132,13 @@ describe 'prometheus_streams' do
     let(:params) { { validate_cmd: '/bin/true %' } }
 
     it { is_expected.to contain_file(Catalogs::CONFIG).with_validate_cmd('/bin/true %') }
+  end
+
+  context 'with changes shown' do
+    let(:params) { { show_diff: true, nats_token: sensitive('t'), receiver_stream: { 'urls' => 'nats://a' } } }
+
+    it { is_expected.to contain_file(Catalogs::CONFIG).with_show_diff(true) }
+    it { is_expected.to contain_file('/etc/prometheus-streams/secrets/receiver_stream.token').with_show_diff(false) }
   end
 
   context 'without a check' do
