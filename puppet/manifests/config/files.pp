@@ -34,6 +34,18 @@ class prometheus_streams::config::files {
     default              => "${config_dir}/web-config.yaml",
   }
 
+  $ssl_dir = "${prometheus_streams::state_dir}/ssl"
+  $tls = prometheus_streams::tls($prometheus_streams::tls, $ssl_dir)
+  # What is enrolled is what TLS uses.
+  $enrolled_dir = $tls ? {
+    Prometheus_streams::PuppetSSL => $tls['ssl_dir'],
+    default                       => $ssl_dir,
+  }
+  $enroll = $prometheus_streams::enroll.empty ? {
+    true    => {},
+    default => { 'ssl_dir' => $enrolled_dir } + $prometheus_streams::enroll,
+  }
+
   $config = {
     'identity'            => $prometheus_streams::identity,
     'verbose'             => $prometheus_streams::verbose,
@@ -49,10 +61,10 @@ class prometheus_streams::config::files {
     'monitor_address'     => $prometheus_streams::monitor_address,
     'web_config'          => $web_config,
     'external_labels'     => $prometheus_streams::external_labels,
-    'tls'                 => $prometheus_streams::tls,
-    'enroll'              => $prometheus_streams::enroll,
-    'poller_stream'       => prometheus_streams::stream($prometheus_streams::poller_stream, $credentials),
-    'receiver_stream'     => prometheus_streams::stream($prometheus_streams::receiver_stream, $credentials),
+    'tls'                 => $tls,
+    'enroll'              => $enroll,
+    'poller_stream'       => prometheus_streams::stream($prometheus_streams::poller_stream, $credentials, $ssl_dir),
+    'receiver_stream'     => prometheus_streams::stream($prometheus_streams::receiver_stream, $credentials, $ssl_dir),
     'spool'               => $prometheus_streams::poller ? {
       true    => $spool,
       default => {},

@@ -19,8 +19,8 @@ describe 'prometheus_streams' do
         monitor_address: '127.0.0.1',
         external_labels: { 'federation' => 'main' },
         global: { 'sample_limit' => 1000 },
-        tls: { 'scheme' => 'puppet', 'ssl_dir' => '/var/lib/prometheus-streams/ssl' },
-        enroll: { 'ca' => 'puppet.example.net:8140', 'renew_before' => '30d' },
+        tls: { 'scheme' => 'puppet', 'ssl_dir' => '/srv/ssl' },
+        enroll: { 'ca' => 'puppet.example.net:8140', 'renew_before' => '30d', 'challenge' => sensitive('c') },
         strict: true,
         spool: { 'max_size' => '2GB' },
         wire: { 'chain' => false },
@@ -56,6 +56,13 @@ describe 'prometheus_streams' do
 
     it 'keeps the spool in the state\'s folder' do
       expect(configuration['spool']).to eq('dir' => '/var/lib/prometheus-streams/spool', 'max_size' => '2GB')
+    end
+
+    it 'enrolls where TLS looks' do
+      expect(configuration['enroll']).to eq(
+        'ssl_dir' => '/srv/ssl', 'ca' => 'puppet.example.net:8140', 'renew_before' => '30d',
+        'challenge_file' => '/etc/prometheus-streams/secrets/enroll.challenge'
+      )
     end
 
     it 'merges the rest in the end' do
@@ -100,6 +107,15 @@ describe 'prometheus_streams' do
     it 'gives the service a log that it may write' do
       is_expected.to contain_file('/var/log/prometheus-streams.log').with(owner: 'prometheus-streams', mode: '0640')
       is_expected.to contain_file('/etc/logrotate.d/prometheus-streams-puppet').with_ensure('absent')
+    end
+  end
+
+  context 'with certificates of a Puppet CA' do
+    let(:params) { { tls: { 'scheme' => 'puppet' }, enroll: { 'wait' => '1m' } } }
+
+    it 'keeps them in the state\'s folder' do
+      expect(configuration['tls']).to eq('scheme' => 'puppet', 'ssl_dir' => '/var/lib/prometheus-streams/ssl')
+      expect(configuration['enroll']).to eq('ssl_dir' => '/var/lib/prometheus-streams/ssl', 'wait' => '1m')
     end
   end
 

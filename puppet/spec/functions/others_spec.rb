@@ -14,9 +14,29 @@ end
 describe 'prometheus_streams::stream' do
   let(:facts) { Systems::DEBIAN_12 }
 
-  it { is_expected.to run.with_params({}, { 'token' => 't' }).and_return({}) }
-  it { is_expected.to run.with_params({ 'urls' => 'a' }, { 'token' => 't' }).and_return({ 'urls' => 'a', 'token' => 't' }) }
-  it { is_expected.to run.with_params({ 'token_file' => '/f' }, { 'token' => 't' }).and_return({ 'token_file' => '/f' }) }
+  let(:token) { { 'token' => 't' } }
+
+  it { is_expected.to run.with_params({}, token, '/s').and_return({}) }
+  it { is_expected.to run.with_params({ 'urls' => 'a' }, token, '/s').and_return({ 'urls' => 'a', 'token' => 't' }) }
+  it { is_expected.to run.with_params({ 'token_file' => '/f' }, token, '/s').and_return({ 'token_file' => '/f' }) }
+
+  it 'completes its TLS' do
+    is_expected.to run.with_params({ 'tls' => { 'scheme' => 'puppet' } }, {}, '/s')
+      .and_return({ 'tls' => { 'scheme' => 'puppet', 'ssl_dir' => '/s' } })
+  end
+end
+
+describe 'prometheus_streams::tls' do
+  let(:facts) { Systems::DEBIAN_12 }
+
+  it { is_expected.to run.with_params(nil, '/s').and_return(nil) }
+  it { is_expected.to run.with_params({ 'ca' => '/c' }, '/s').and_return({ 'ca' => '/c' }) }
+  it { is_expected.to run.with_params({ 'scheme' => 'puppet' }, '/s').and_return({ 'scheme' => 'puppet', 'ssl_dir' => '/s' }) }
+
+  it 'keeps what was said' do
+    own = { 'scheme' => 'puppet', 'ssl_dir' => '/own' }
+    is_expected.to run.with_params(own, '/s').and_return(own)
+  end
 end
 
 describe 'prometheus_streams::secret_file' do

@@ -57,6 +57,8 @@ describe 'prometheus_streams::render' do
       [{ 'poller_stream' => { 'token_file' => '/s/poller_stream.token' } }, { 'poller_stream.token' => 't' }],
     { 'receiver_stream' => { 'nkey' => 'n' } } =>
       [{ 'receiver_stream' => { 'nkey_file' => '/s/receiver_stream.nkey' } }, { 'receiver_stream.nkey' => 'n' }],
+    { 'enroll' => { 'challenge' => 'c' } } =>
+      [{ 'enroll' => { 'challenge_file' => '/s/enroll.challenge' } }, { 'enroll.challenge' => 'c' }],
     { 'push_gateway' => { 'bearer_token' => 'b' } } =>
       [{ 'push_gateway' => { 'bearer_token_file' => '/s/push_gateway.bearer_token' } }, { 'push_gateway.bearer_token' => 'b' }],
     { 'remote_write' => [{ 'basic_auth' => { 'password' => 'p' } }] } =>

@@ -47,6 +47,7 @@ Puppet::Functions.create_function(:'prometheus_streams::render') do
       'credentials' => ['credentials_file', streams + ['authorization']],
       'bearer_token' => ['bearer_token_file', nil],
       'client_secret' => ['client_secret_file', ['oauth2']],
+      'challenge' => ['challenge_file', ['enroll']],
       'key' => ['key_file', ['tls_config']],
     }
   end
