@@ -73,7 +73,8 @@ make_archive() {
 
 rm -rf "$here"
 mkdir -p "$here/modules" "$here/root" "$here/manifests"
-ln -s "$root/puppet" "$here/modules/prometheus_streams"
+# A copy, so that nothing changes while this runs.
+cp -r "$root/puppet" "$here/modules/prometheus_streams"
 package=${PACKAGE:-$(find "$root/target/packages" -maxdepth 1 -name '*.deb' 2>/dev/null | sort | tail -n 1 || true)}
 [ -n "$package" ] || package=$(make_package 2.0.0-0)
 make_archive
