@@ -7,11 +7,13 @@
 #   PACKAGE=FILE.deb   package to install; by default the one in target/packages, or else one made here
 #   PROGRAMS=DIR       programs for the archive, and for a package that is made here: target/debug
 #   PACKAGING=DIR      units and scripts for a package that is made here: packaging
+#   ENROLLER=FILE      program that enrolls, when the one among the programs does not know how
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 programs=${PROGRAMS:-$root/target/debug}
 packaging=${PACKAGING:-$root/packaging}
+enroller=${ENROLLER:-$programs/prometheus-streams}
 here=$root/target/puppet-acceptance
 names=(prometheus-streams prometheus-streams-poller prometheus-streams-receiver)
 token=acceptance-token-5f1c
@@ -26,6 +28,7 @@ die() {
 for program in systemd-nspawn puppet nats-server prometheus-node-exporter prometheus-pushgateway; do
   command -v "$program" >/dev/null || die "no \`$program\`: run scripts/install-deps.sh and scripts/install-puppet.sh"
 done
+"$enroller" enroll --help >/dev/null 2>&1 || die "\`$enroller\` knows no \`enroll\`"
 for name in "${names[@]}"; do
   [ -x "$programs/$name" ] || die "no \`$programs/$name\`: run cargo build"
 done
@@ -78,6 +81,7 @@ cp -r "$root/puppet" "$here/modules/prometheus_streams"
 package=${PACKAGE:-$(find "$root/target/packages" -maxdepth 1 -name '*.deb' 2>/dev/null | sort | tail -n 1 || true)}
 [ -n "$package" ] || package=$(make_package 2.0.0-0)
 make_archive
+install -D -s -m 755 "$enroller" "$here/enroll/prometheus-streams"
 checksum=$(sha256sum "$here/archive.tar.gz" | cut -d ' ' -f 1)
 say "package: $package"
 
@@ -350,5 +354,47 @@ for path in "$config" /opt/prometheus-streams /usr/local/bin/prometheus-streams 
   if inside test -e "$path"; then die "$path is still there"; fi
 done
 apply 0 "$gone"
+
+say "10. enrollment with a CA, which here is a fake"
+certname=acc1.example.net
+inside systemd-run --quiet --unit=acceptance-ca python3 "$root/puppet/test/fake-ca.py" /run/acceptance/ca 8140
+wait_for "the CA answers" inside curl -sfk https://localhost:8140/puppet-ca/v1/certificate/ca
+enrolled() { # FURTHER PARAMETERS OF THE CLASS
+  cat <<END
+class { 'prometheus_streams':
+  install_method => 'none',
+  bin_dir        => '$here/enroll',
+  log_file       => 'journal',
+  tls            => { 'scheme' => 'puppet', 'identity' => '$certname' },
+  $1
+}
+prometheus_streams::enroll { '$certname':
+  ca         => 'localhost:8140',
+  extensions => { 'pp_role' => 'metrics_poller' },
+  challenge  => Sensitive('$token'),
+}
+END
+}
+enroll=$(enrolled "" | manifest enroll)
+apply 6 "$enroll"
+grep -q 'is not signed yet' "$here/apply.txt" || die "it is not said that the CA has to sign"
+if inside test -e "$config"; then die "the configuration was written without its certificate"; fi
+inside touch /run/acceptance/ca/sign
+apply 2 "$enroll"
+ssl=/var/lib/prometheus-streams/ssl
+same "the key" "600 prometheus-streams" inside stat -c '%a %U' "$ssl/private_keys/$certname.pem"
+same "the certificate's subject" "subject=CN = $certname" inside openssl x509 -noout -subject -in "$ssl/certs/$certname.pem"
+same "the timer" active inside systemctl is-active "prometheus-streams-enroll-$certname.timer"
+apply 0 "$enroll"
+fact=$(inside facter --custom-dir "$here/modules/prometheus_streams/lib/facter" --json prometheus_streams 2>/dev/null)
+case $fact in *"/CN=$certname"*) ;; *) die "the fact does not know the certificate: $fact" ;; esac
+serial=$(inside openssl x509 -noout -serial -in "$ssl/certs/$certname.pem")
+inside systemctl start "prometheus-streams-enroll-$certname.service"
+[ "$(inside openssl x509 -noout -serial -in "$ssl/certs/$certname.pem")" != "$serial" ] ||
+  die "the certificate was not renewed, although it ends within 30 days"
+unenroll=$(enrolled "ensure => 'absent', purge_data => true," | manifest unenroll)
+apply 2 "$unenroll"
+if inside test -e "$ssl"; then die "$ssl is still there"; fi
+apply 0 "$unenroll"
 
 say "all good: $(puppet --version), $(inside systemctl --version | head -n 1)"
