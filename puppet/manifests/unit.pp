@@ -49,6 +49,9 @@ define prometheus_streams::unit (
         subscribe   => [Class['prometheus_streams::install'], File["${unit_dir}/${service_name}.service.d/50-puppet.conf"]],
         before      => Service[$service_name],
       }
+      if $units {
+        File["${unit_dir}/${service_name}.service"] ~> Exec["prometheus_streams: restart ${service_name}"]
+      }
     }
   } else {
     $files_ensure = 'absent'

@@ -80,6 +80,11 @@ describe 'prometheus_streams' do
         .that_notifies('Exec[prometheus_streams: restart prometheus-streams-poller]')
     end
 
+    it 'starts them anew for another unit' do
+      is_expected.to contain_file('/etc/systemd/system/prometheus-streams-poller.service')
+        .that_notifies('Exec[prometheus_streams: restart prometheus-streams-poller]')
+    end
+
     # What the package has, with the programs' folder as the only difference.
     %w[poller receiver].each do |role|
       it "has the package's unit of the #{role}" do
