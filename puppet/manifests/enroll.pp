@@ -76,13 +76,16 @@ define prometheus_streams::enroll (
       default => ['--waitforcert', '10', '--timeout', String($wait)],
     }
 
-    ensure_resource('file', $ssl_dir, {
-        'ensure'  => 'directory',
-        'owner'   => $prometheus_streams::user,
-        'group'   => $prometheus_streams::group,
-        'mode'    => '0750',
-        'require' => Class['prometheus_streams::install'],
-    })
+    # Several names may be enrolled in one folder.
+    unless defined(File[$ssl_dir]) {
+      file { $ssl_dir:
+        ensure  => directory,
+        owner   => $prometheus_streams::user,
+        group   => $prometheus_streams::group,
+        mode    => '0750',
+        require => Class['prometheus_streams::install'],
+      }
+    }
     exec { "prometheus_streams: enroll ${certname}":
       command => ($words + $trusted_facts.flatten + $names.flatten + $proof + $patience).shellquote,
       creates => "${ssl_dir}/certs/${certname}.pem",
