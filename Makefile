@@ -20,9 +20,10 @@ test: deps
 	cargo test --locked --doc
 	scripts/fuzz.sh $(FUZZ_SECONDS_TEST)
 
-# The Puppet module: syntax, style, reference and specs.
+# The Puppet module: syntax, style, reference and specs, some of which ask the program itself.
 test-puppet-module:
 	scripts/install-puppet.sh
+	cargo build --locked --bins
 	puppet/test/check.sh
 
 # A real `puppet apply` in a container with a systemd of its own; needs root. Takes the package in
