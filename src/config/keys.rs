@@ -64,6 +64,7 @@ pub(super) const TOP: Keys = Keys {
         "push_gateway",
         "remote_write",
         "tls",
+        "enroll",
         "management",
         "jobs",
         "global",
@@ -151,6 +152,33 @@ pub(super) const TLS: Keys = Keys {
         ("ca_file", "write `ca`"),
         ("cert_file", "write `cert`"),
         ("key_file", "write `key`"),
+    ],
+};
+
+pub(super) const ENROLL: Keys = Keys {
+    block: "enroll",
+    known: &[
+        "ca",
+        "identity",
+        "ssl_dir",
+        "ca_fingerprint",
+        "ca_file",
+        "wait",
+        "renew_before",
+        "crl_refresh",
+        "extensions",
+        "dns_alt_names",
+        "challenge_file",
+    ],
+    foreign: &[
+        ("dir", "write `ssl_dir`"),
+        ("certname", "write `identity`"),
+        ("server", "write `ca`, as `host:port`"),
+        ("waitforcert", "write `wait`"),
+        (
+            "challenge",
+            "put it into a file, and name it in `challenge_file`",
+        ),
     ],
 };
 
@@ -508,7 +536,7 @@ pub(super) const PROMETHEUS_IGNORED: &[&str] = &[
 /// The last step of a path such as `remote_write[0].basic_auth.password` belongs to the block
 /// that the step before it names.
 pub fn known_keys() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
-    const ALL: [&Keys; 21] = [
+    const ALL: [&Keys; 22] = [
         &TOP,
         &GLOBAL,
         &SCRAPE,
@@ -519,6 +547,7 @@ pub fn known_keys() -> impl Iterator<Item = (&'static str, &'static [&'static st
         &STREAM,
         &RECEIVER_STREAM,
         &TLS,
+        &ENROLL,
         &SPOOL,
         &WIRE,
         &PUSH_GATEWAY,

@@ -59,6 +59,7 @@ pub(super) fn read(
         .map(|block| tls::read(&block, report));
     let poller_stream = stream(&block, "poller_stream", tls.as_ref(), report);
     let receiver_stream = stream(&block, "receiver_stream", tls.as_ref(), report);
+    let enroll = super::enroll::read(&block, &identity, report);
     let spool = block
         .block("spool", &keys::SPOOL, report)
         .and_then(|block| spool::read(&block, report));
@@ -109,6 +110,7 @@ pub(super) fn read(
         scrape: scrape::Settings {
             configs: scrape_configs,
         },
+        enroll,
         poller_stream,
         receiver_stream,
         spool,

@@ -66,6 +66,17 @@ impl Signed {
     }
 }
 
+impl fmt::Display for Signed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "certificate {}, good until {}",
+            self.serial,
+            Shown(self.not_after)
+        )
+    }
+}
+
 /// A point in time, shown to the minute.
 pub(super) struct Shown(pub(super) i64);
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::certificate::{Shown, Signed};
+use super::certificate::Signed;
 use super::{Address, Fingerprint, Trust};
 
 /// A step that was taken.
@@ -122,12 +122,7 @@ impl fmt::Display for Event {
             Self::Failed { error, delay } => {
                 write!(f, "{error}; next try in {} s", delay.as_secs())
             }
-            Self::CertificateStored(signed) => write!(
-                f,
-                "certificate {} is here, good until {}",
-                signed.serial,
-                Shown(signed.not_after)
-            ),
+            Self::CertificateStored(signed) => write!(f, "{signed}, is here"),
         }
     }
 }

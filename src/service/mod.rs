@@ -27,6 +27,7 @@ use tracing::{error, info, warn};
 use crate::admin::{self, AdminError};
 use crate::clock::Clock;
 use crate::config::{Config, LoadError, Loaded, Problem, Role};
+use crate::enroll::EnrollError;
 use crate::telemetry::{self, Level, LogError, Metrics, chain};
 use crate::tls;
 
@@ -96,6 +97,9 @@ pub enum ServiceError {
     /// Our own pages cannot be served.
     #[error("cannot serve our own pages")]
     Admin(#[from] AdminError),
+    /// Our certificate cannot be kept.
+    #[error("cannot enroll")]
+    Enroll(#[from] EnrollError),
     /// Signals cannot be received.
     #[error("cannot receive signals")]
     Signal(#[source] io::Error),

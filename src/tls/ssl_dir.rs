@@ -21,6 +21,17 @@ impl SslDir {
         }
     }
 
+    /// Returns where Puppet keeps its files by default, for whoever runs this program.
+    pub fn default_dir() -> PathBuf {
+        let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
+        match home {
+            Some(home) if !rustix::process::geteuid().is_root() => {
+                Path::new(&home).join(".puppetlabs/etc/puppet/ssl")
+            }
+            _ => "/etc/puppetlabs/puppet/ssl".into(),
+        }
+    }
+
     /// Returns the folder.
     pub fn dir(&self) -> &Path {
         &self.dir
