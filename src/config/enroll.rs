@@ -14,10 +14,15 @@ use crate::tls::SslDir;
 /// The shortest of all times here: anything shorter would be a load for the CA.
 const LEAST: Duration = Duration::from_secs(1);
 
-/// Reads the block below the top level; `identity` is this site's.
-pub(super) fn read(top: &Block<'_>, identity: &str, report: &mut Report) -> Option<Settings> {
+/// Reads the block below the top level; `identity` is this site's, `of_tls` what `tls` uses.
+pub(super) fn read(
+    top: &Block<'_>,
+    identity: &str,
+    of_tls: Option<&SslDir>,
+    report: &mut Report,
+) -> Option<Settings> {
     let block = top.block("enroll", &keys::ENROLL, report)?;
-    let ssl_dir = ssl_dir(top, &block, identity, report);
+    let ssl_dir = ssl_dir(&block, identity, of_tls, report);
     let defaults = Settings::new(ssl_dir);
     let trust = trust(&block, report);
     let ca = parsed(&block, "ca", report);
@@ -36,36 +41,31 @@ pub(super) fn read(top: &Block<'_>, identity: &str, report: &mut Report) -> Opti
     })
 }
 
-/// Reads what to enroll, and where; the `tls` block that uses it has said so already.
-fn ssl_dir(top: &Block<'_>, block: &Block<'_>, identity: &str, report: &mut Report) -> SslDir {
+/// Reads what to enroll, and where: what the `tls` block uses, unless something else is said.
+fn ssl_dir(
+    block: &Block<'_>,
+    identity: &str,
+    of_tls: Option<&SslDir>,
+    report: &mut Report,
+) -> SslDir {
     const REMEDY: &str = "write the name to enroll, such as `site.example.net`";
-    // What is wrong in `tls` is reported where it is read.
-    let mut unheard = Report::new("");
-    let tls = top.block("tls", &keys::TLS, &mut unheard);
-    let dir = block.folder("ssl_dir", report).or_else(|| {
-        let dir = tls.as_ref()?.text("ssl_dir", &mut unheard)?;
-        Some(report.resolve(dir))
-    });
-    let of_tls = tls
-        .as_ref()
-        .and_then(|tls| tls.text("identity", &mut unheard));
-    let certname = block.text("identity", report);
-    match (certname, block.value("identity")) {
-        (Some(name), Some(value)) => {
-            if let Err(error) = check_certname(name) {
+    let dir = block.folder("ssl_dir", report);
+    let dir = dir.or_else(|| of_tls.map(|of_tls| of_tls.dir().to_owned()));
+    let given = block.text("identity", report);
+    let certname = given.or(of_tls.map(SslDir::certname)).unwrap_or(identity);
+    if let Err(error) = check_certname(certname) {
+        match block.value("identity") {
+            Some(value) if given.is_some() => {
                 report.problem(&value.place, error.to_string(), REMEDY);
             }
-        }
-        (None, None) => {
-            if let Err(error) = check_certname(of_tls.unwrap_or(identity)) {
+            // What is no text was reported.
+            Some(_) => {}
+            None => {
                 let what = format!("`enroll` needs `identity`: {error}");
                 report.problem(&block.place, what, REMEDY);
             }
         }
-        // What is no text was reported.
-        _ => {}
     }
-    let certname = certname.or(of_tls).unwrap_or(identity);
     SslDir::new(dir.unwrap_or_else(SslDir::default_dir), certname)
 }
 

@@ -111,6 +111,7 @@ const STREAM_KEYS: &[&str] = &[
     "replicas",
     "storage",
     "tls",
+    "tls_first",
     "user",
     "password",
     "password_file",
@@ -143,6 +144,7 @@ pub(super) const TLS: Keys = Keys {
         "ca",
         "cert",
         "key",
+        "crl",
         "cache",
         "server_name",
         "insecure_skip_verify",
@@ -152,6 +154,7 @@ pub(super) const TLS: Keys = Keys {
         ("ca_file", "write `ca`"),
         ("cert_file", "write `cert`"),
         ("key_file", "write `key`"),
+        ("crl_file", "write `crl`"),
     ],
 };
 

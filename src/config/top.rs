@@ -56,10 +56,11 @@ pub(super) fn read(
     let site_timeout = site_timeout(&block, report);
     let tls = block
         .block("tls", &keys::TLS, report)
-        .map(|block| tls::read(&block, report));
-    let poller_stream = stream(&block, "poller_stream", tls.as_ref(), report);
-    let receiver_stream = stream(&block, "receiver_stream", tls.as_ref(), report);
-    let enroll = super::enroll::read(&block, &identity, report);
+        .map(|block| tls::read(&block, &identity, report));
+    let poller_stream = stream(&block, "poller_stream", &identity, tls.as_ref(), report);
+    let receiver_stream = stream(&block, "receiver_stream", &identity, tls.as_ref(), report);
+    let of_tls = tls.as_ref().and_then(|tls| tls.ssl_dir.as_ref());
+    let enroll = super::enroll::read(&block, &identity, of_tls, report);
     let spool = block
         .block("spool", &keys::SPOOL, report)
         .and_then(|block| spool::read(&block, report));
@@ -258,11 +259,12 @@ fn admin(block: &Block<'_>, report: &mut Report) -> Option<admin::Settings> {
 fn stream(
     block: &Block<'_>,
     key: &str,
+    identity: &str,
     tls: Option<&crate::tls::Settings>,
     report: &mut Report,
 ) -> Option<bus::Settings> {
     let block = block.block(key, stream::keys_of(key), report)?;
-    Some(stream::read(&block, tls, report))
+    Some(stream::read(&block, identity, tls, report))
 }
 
 /// Accepts the ancestor's block, whatever stands in it.

@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use rustls::server::WebPkiClientVerifier;
 use rustls::{CertificateError, RootCertStore};
-use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
 use x509_parser::revocation_list::CertificateRevocationList;
 
 use super::Fingerprint;
-use super::certificate::Signed;
+use super::certificate::{Signed, blocks_of, certificates};
 
 /// Certificates of one bundle: Puppet's own has two, one of a company some more.
 const CERTIFICATES_MAX: usize = 32;
@@ -116,9 +115,7 @@ pub enum RevocationsError {
 impl Authority {
     /// Reads a bundle.
     pub(super) fn parse(text: &str) -> Result<Self, AuthorityError> {
-        let certificates: Result<Vec<_>, _> =
-            CertificateDer::pem_slice_iter(text.as_bytes()).collect();
-        let certificates = certificates.map_err(|error| AuthorityError::Pem(error.to_string()))?;
+        let certificates = certificates(text.as_bytes()).map_err(AuthorityError::Pem)?;
         if !(1..=CERTIFICATES_MAX).contains(&certificates.len()) {
             return Err(AuthorityError::Count(certificates.len()));
         }
@@ -191,9 +188,9 @@ impl Authority {
 
     /// Reads revocation lists, and checks that each is by this CA.
     pub(super) fn revocations(&self, text: &str) -> Result<Revocations, RevocationsError> {
-        let lists: Result<Vec<_>, _> =
-            CertificateRevocationListDer::pem_slice_iter(text.as_bytes()).collect();
-        let lists = lists.map_err(|error| RevocationsError::Pem(error.to_string()))?;
+        let lists = blocks_of("X509 CRL", text.as_bytes()).map_err(RevocationsError::Pem)?;
+        let lists: Vec<CertificateRevocationListDer<'static>> =
+            lists.into_iter().map(Into::into).collect();
         if lists.is_empty() {
             return Err(RevocationsError::Empty);
         }

@@ -4,10 +4,11 @@ use std::fmt;
 use std::time::Duration;
 
 use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject as _;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
 use x509_parser::time::ASN1Time;
+
+use crate::tls::{self, Damage};
 
 /// What a certificate says, as far as it matters here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +28,8 @@ pub struct Signed {
 impl Signed {
     /// Reads the first certificate of a PEM text.
     pub(super) fn parse(text: &[u8]) -> Result<Self, String> {
-        let der = CertificateDer::from_pem_slice(text).map_err(|error| error.to_string())?;
+        let mut found = certificates(text)?.into_iter();
+        let der = found.next().ok_or("it holds no certificate")?;
         let (_, parsed) =
             X509Certificate::from_der(&der).map_err(|_malformed| "its content is damaged")?;
         let (info, serial) = (
@@ -64,6 +66,20 @@ impl Signed {
     pub(super) fn is_newer(&self, other: &Self) -> bool {
         self.serial != other.serial && self.not_after > other.not_after
     }
+}
+
+/// Reads all certificates of a PEM text; says in which line it is damaged.
+pub(super) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let labeled = blocks_of("CERTIFICATE", text)?;
+    Ok(labeled.into_iter().map(CertificateDer::from).collect())
+}
+
+/// Reads all blocks of one kind.
+pub(super) fn blocks_of(label: &str, text: &[u8]) -> Result<Vec<Vec<u8>>, String> {
+    let blocks = tls::blocks(text);
+    let blocks = blocks.map_err(|Damage { line, what }| format!("line {line}: {what}"))?;
+    let labeled = blocks.into_iter().filter(|block| block.label == label);
+    Ok(labeled.map(|block| block.der).collect())
 }
 
 impl fmt::Display for Signed {

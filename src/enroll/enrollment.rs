@@ -1,6 +1,7 @@
 //! The steps from a name to a certificate.
 
 use std::fmt;
+use std::io;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -11,12 +12,13 @@ use super::ca::{Ca, Submitted};
 use super::certificate::Signed;
 use super::error::{Document, EnrollError};
 use super::files::{Files, read};
-use super::key::Key;
+use super::key::{Key, KeyError};
 use super::{Event, Fingerprint, Settings, Trust, check_certname, request};
 use crate::clock::Clock;
+use crate::model::Secret;
 use crate::retry::{Backoff, Retry, Retryable};
 use crate::telemetry::chain;
-use crate::tls::{self, Pem};
+use crate::tls::{self, Pem, TlsError};
 
 /// Waits after failures that may pass, such as a CA that starts.
 const BACKOFF_MIN: Duration = Duration::from_secs(1);
@@ -344,12 +346,15 @@ impl Enrollment {
     /// Reads our key, if there is one.
     fn stored_key(&self) -> Result<Option<Key>, EnrollError> {
         let path = self.settings.ssl_dir.key();
-        let Some(text) = read(&path)? else {
-            return Ok(None);
-        };
-        let key = Key::parse(&text);
-        key.map(Some)
-            .map_err(|source| EnrollError::Key { path, source })
+        match Key::read(&Secret::File(path.clone())) {
+            Ok(key) => Ok(Some(key)),
+            Err(KeyError::Read(TlsError::Read { source, .. }))
+                if source.kind() == io::ErrorKind::NotFound =>
+            {
+                Ok(None)
+            }
+            Err(source) => Err(EnrollError::Key { path, source }),
+        }
     }
 
     /// Reads our key, or makes one.
@@ -358,7 +363,10 @@ impl Enrollment {
             return Ok(key);
         }
         let path = self.settings.ssl_dir.key();
-        let made = Key::make().and_then(|text| Ok((Key::parse(&text)?, text)));
+        let made = Key::make().and_then(|text| {
+            let key = Key::read(&Secret::Inline(text.as_str().into()))?;
+            Ok((key, text))
+        });
         let (key, text) = made.map_err(|source| EnrollError::Key {
             path: path.clone(),
             source,
@@ -478,8 +486,7 @@ impl Enrollment {
 
 /// Returns the fingerprint of a request, as `puppetserver ca list` shows it.
 fn fingerprint_of(text: &str) -> Fingerprint {
-    match x509_parser::pem::parse_x509_pem(text.as_bytes()) {
-        Ok((_, pem)) => Fingerprint::of(&pem.contents),
-        Err(_unlikely) => Fingerprint::of(text.as_bytes()),
-    }
+    let blocks = tls::blocks(text.as_bytes()).unwrap_or_default();
+    let der = blocks.first().map_or(text.as_bytes(), |block| &block.der);
+    Fingerprint::of(der)
 }

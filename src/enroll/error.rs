@@ -78,7 +78,7 @@ pub enum EnrollError {
     #[error(transparent)]
     Files(#[from] FilesError),
     /// The key is of no use.
-    #[error("cannot use the key `{}`", path.display())]
+    #[error("cannot use the private key in `{}`", path.display())]
     Key {
         /// Its file.
         path: PathBuf,

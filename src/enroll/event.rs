@@ -120,7 +120,7 @@ impl fmt::Display for Event {
                 delay.as_secs()
             ),
             Self::Failed { error, delay } => {
-                write!(f, "{error}; next try in {} s", delay.as_secs())
+                write!(f, "{error}; next try in {} s", delay.as_secs().max(1))
             }
             Self::CertificateStored(signed) => write!(f, "{signed}, is here"),
         }

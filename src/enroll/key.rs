@@ -7,10 +7,11 @@ use rcgen::{KeyPair, PublicKeyData, SignatureAlgorithm};
 use rustls::SignatureScheme;
 use rustls::crypto::ring::sign::any_supported_type;
 use rustls::sign::SigningKey;
-use rustls_pki_types::PrivateKeyDer;
-use rustls_pki_types::pem::PemObject as _;
 use x509_parser::prelude::FromDer as _;
 use x509_parser::x509::SubjectPublicKeyInfo;
+
+use crate::model::Secret;
+use crate::tls::{self, TlsError};
 
 /// How the kinds of keys sign a request.
 const KINDS: [(SignatureScheme, &SignatureAlgorithm); 4] = [
@@ -26,9 +27,6 @@ const KINDS: [(SignatureScheme, &SignatureAlgorithm); 4] = [
     (SignatureScheme::ED25519, &rcgen::PKCS_ED25519),
 ];
 
-/// What a file says that is locked with a password.
-const ENCRYPTED: [&str; 2] = ["ENCRYPTED PRIVATE KEY", "Proc-Type: 4,ENCRYPTED"];
-
 /// A key pair that can sign; never shown.
 pub(super) struct Key {
     signing: Arc<dyn SigningKey>,
@@ -43,18 +41,9 @@ pub(super) struct Key {
 /// Why a key is of no use.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// It is locked with a password.
-    #[error(
-        "it is protected by a password, which a service cannot be asked for; \
-         `openssl pkey -in FILE -out FILE.plain` takes it away"
-    )]
-    Encrypted,
-    /// There is none in the file, or more than one.
-    #[error("it holds {0} private keys instead of one")]
-    Count(usize),
-    /// The text is damaged.
-    #[error("it is not valid PEM: {0}")]
-    Pem(String),
+    /// Its file cannot be read, or holds something else.
+    #[error(transparent)]
+    Read(#[from] TlsError),
     /// It is of another kind than we can use.
     #[error("it is neither an RSA key of 2048 to 8192 bits nor an EC key on P-256 or P-384")]
     Kind,
@@ -72,16 +61,8 @@ impl Key {
     }
 
     /// Reads a key in one of the forms that Puppet and openssl write.
-    pub(super) fn parse(text: &str) -> Result<Self, KeyError> {
-        if ENCRYPTED.iter().any(|mark| text.contains(mark)) {
-            return Err(KeyError::Encrypted);
-        }
-        let keys: Result<Vec<_>, _> = PrivateKeyDer::pem_slice_iter(text.as_bytes()).collect();
-        // The library's words quote no key material.
-        let keys = keys.map_err(|error| KeyError::Pem(error.to_string()))?;
-        let [key] = keys.as_slice() else {
-            return Err(KeyError::Count(keys.len()));
-        };
+    pub(super) fn read(key: &Secret) -> Result<Self, KeyError> {
+        let key = &tls::private_key(key)?;
         let signing = any_supported_type(key).map_err(|_unsupported| KeyError::Kind)?;
         let kind = KINDS.iter().find_map(|(scheme, algorithm)| {
             signing

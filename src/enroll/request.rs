@@ -10,6 +10,7 @@ use x509_parser::prelude::FromDer as _;
 use super::attributes::{AltName, Attributes, VALUE_MAX};
 use super::key::Key;
 use crate::model::SecretError;
+use crate::tls;
 
 /// `challengePassword` (PKCS #9).
 const CHALLENGE: &[u64] = &[1, 2, 840, 113_549, 1, 9, 7];
@@ -78,8 +79,8 @@ pub(super) fn make(
 
 /// Tells whether a request as PEM is by a key; `None` if it cannot be read.
 pub(super) fn is_by(key: &Key, text: &[u8]) -> Option<bool> {
-    let (_, pem) = x509_parser::pem::parse_x509_pem(text).ok()?;
-    let (_, request) = X509CertificationRequest::from_der(&pem.contents).ok()?;
+    let blocks = tls::blocks(text).ok()?;
+    let (_, request) = X509CertificationRequest::from_der(&blocks.first()?.der).ok()?;
     let info = &request.certification_request_info.subject_pki;
     Some(info.raw == key.subject_public_key_info())
 }
@@ -124,16 +125,21 @@ mod tests {
     const RSA_KEY: &str = include_str!("../../tests/data/enroll/rsa_pkcs1.pem");
     const EC_KEY: &str = include_str!("../../tests/data/enroll/ec_sec1.pem");
 
+    fn parsed(text: &str) -> Key {
+        Key::read(&Secret::Inline(text.into())).unwrap()
+    }
+
+    #[track_caller]
     fn check(key: &str, attributes: &Attributes) -> Vec<u8> {
-        let key = Key::parse(key).unwrap();
+        let key = parsed(key);
         let text = make("usdc1.example.net", &key, attributes).unwrap();
         assert_eq!(is_by(&key, text.as_bytes()), Some(true));
-        let (_, pem) = x509_parser::pem::parse_x509_pem(text.as_bytes()).unwrap();
-        let (_, request) = X509CertificationRequest::from_der(&pem.contents).unwrap();
+        let der = tls::blocks(text.as_bytes()).unwrap().remove(0).der;
+        let (_, request) = X509CertificationRequest::from_der(&der).unwrap();
         request.verify_signature().unwrap();
         let subject = &request.certification_request_info.subject;
         assert_eq!(subject.to_string(), "CN=usdc1.example.net");
-        pem.contents.clone()
+        der
     }
 
     #[test]
@@ -151,7 +157,7 @@ mod tests {
     #[test]
     fn a_request_of_another_key_is_known() {
         let (key, other) = (Key::make().unwrap(), Key::make().unwrap());
-        let (key, other) = (Key::parse(&key).unwrap(), Key::parse(&other).unwrap());
+        let (key, other) = (parsed(&key), parsed(&other));
         let text = make("a", &key, &Attributes::default()).unwrap();
         assert_eq!(is_by(&other, text.as_bytes()), Some(false));
         assert_eq!(is_by(&other, b"garbage"), None);

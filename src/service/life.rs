@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Loaded, Role};
 use crate::enroll::{self, Keeper};
 use crate::telemetry::{Metrics, chain};
+use crate::tls;
 
 /// New scrape configurations on their way to the part: one, since the next request is looked at
 /// when the part has answered.
@@ -109,6 +110,9 @@ impl Life<'_> {
     {
         let metrics = Metrics::new();
         self.metrics.register(&metrics);
+        metrics.register("tls", |registry| {
+            tls::Metrics::register(registry, config.tls_of(self.role));
+        });
         let stop = self.stop.child_token();
         let ready = Readiness::default();
         let pages = match self.open_pages(config, &metrics, &ready, &stop) {
@@ -237,7 +241,9 @@ impl Life<'_> {
     ) -> Look {
         info!(config = %self.file.display(), "reading the configuration again");
         let new = match load(self.role, self.options, self.file) {
-            Ok(Loaded { config, warnings }) => {
+            Ok(Loaded {
+                config, warnings, ..
+            }) => {
                 warn_of(&warnings);
                 config
             }

@@ -180,7 +180,9 @@ where
     F: Future<Output = Result<Ending, E>>,
     E: std::error::Error + Send + Sync + 'static,
 {
-    let Loaded { config, warnings } = loaded;
+    let Loaded {
+        config, warnings, ..
+    } = loaded;
     let log = telemetry::init_log(&config.log)?;
     let version = env!("CARGO_PKG_VERSION");
     info!(version, config = %file.display(), identity = %config.identity, "{role} starts");

@@ -63,9 +63,8 @@ pub fn init_log(settings: &LogSettings) -> Result<LogHandle, LogError> {
         Level::Debug => "debug",
     };
     // The libraries below us log each attempt on their own; we say once what changed.
-    let directives = format!(
-        "warn,prometheus_streams={level},async_nats=error,kube_client=off,kube_runtime=off"
-    );
+    let directives =
+        format!("warn,prometheus_streams={level},async_nats=off,kube_client=off,kube_runtime=off");
     let builder = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(directives));
     match &settings.file {
         None => {

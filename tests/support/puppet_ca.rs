@@ -28,6 +28,15 @@ use x509_parser::x509::SubjectPublicKeyInfo;
 
 const DAY: i64 = 24 * 3600;
 
+/// A time so many seconds from now; its type is in no crate of ours.
+macro_rules! time {
+    ($seconds:expr) => {{
+        let now = UNIX_EPOCH.elapsed().unwrap().as_secs();
+        let at = now.saturating_add_signed($seconds);
+        rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(at)
+    }};
+}
+
 type Issuer = CertifiedIssuer<'static, KeyPair>;
 
 /// A CA on a free port of 127.0.0.1; its certificate is for `localhost`.
@@ -186,13 +195,13 @@ impl PuppetCa {
         let list = |issuer: &Issuer, revoked: &[u64]| {
             let revoked = revoked.iter().map(|serial| RevokedCertParams {
                 serial_number: number(*serial),
-                revocation_time: time(0),
+                revocation_time: time!(0),
                 reason_code: None,
                 invalidity_date: None,
             });
             let list = CertificateRevocationListParams {
-                this_update: time(-2 * DAY),
-                next_update: time(state.list_validity),
+                this_update: time!(-2 * DAY),
+                next_update: time!(state.list_validity),
                 crl_number: number(u64::try_from(state.revoked.len()).unwrap() + 1),
                 issuing_distribution_point: None,
                 revoked_certs: revoked.collect(),
@@ -208,8 +217,8 @@ impl PuppetCa {
         state.serial += 1;
         let (begin, end) = state.validity;
         let mut parameters = leaf(names, state.serial);
-        parameters.not_before = time(begin);
-        parameters.not_after = time(end);
+        parameters.not_before = time!(begin);
+        parameters.not_after = time!(end);
         let issuer = &self.authority.intermediate;
         let certificate = parameters.signed_by(&Public::of(info), issuer).unwrap();
         let issued = Issued {
@@ -367,8 +376,8 @@ impl Authority {
             parameters.serial_number = Some(number(serial));
             parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
             parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-            parameters.not_before = time(-DAY);
-            parameters.not_after = time(15 * 365 * DAY);
+            parameters.not_before = time!(-DAY);
+            parameters.not_after = time!(15 * 365 * DAY);
             parameters
         };
         let key = || KeyPair::generate().unwrap();
@@ -463,13 +472,6 @@ fn number(number: u64) -> SerialNumber {
     let bytes = number.to_be_bytes();
     let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
     SerialNumber::from(bytes[zeros..].to_vec())
-}
-
-/// Returns a time so many seconds from now.
-fn time(seconds: i64) -> impl Copy + Into<Time> {
-    let now = UNIX_EPOCH.elapsed().unwrap().as_secs();
-    let at = now.saturating_add_signed(seconds);
-    rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(at)
 }
 
 fn name_of(der: &[u8]) -> String {
