@@ -8,7 +8,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
 use x509_parser::time::ASN1Time;
 
-use crate::tls::{self, Damage};
+use crate::tls::pem::{Damage, blocks};
 
 /// What a certificate says, as far as it matters here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,9 +76,9 @@ pub(super) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, 
 
 /// Reads all blocks of one kind.
 pub(super) fn blocks_of(label: &str, text: &[u8]) -> Result<Vec<Vec<u8>>, String> {
-    let blocks = tls::blocks(text);
-    let blocks = blocks.map_err(|Damage { line, what }| format!("line {line}: {what}"))?;
-    let labeled = blocks.into_iter().filter(|block| block.label == label);
+    let found = blocks(text);
+    let found = found.map_err(|Damage { line, what }| format!("line {line}: {what}"))?;
+    let labeled = found.into_iter().filter(|block| block.label == label);
     Ok(labeled.map(|block| block.der).collect())
 }
 

@@ -486,7 +486,7 @@ impl Enrollment {
 
 /// Returns the fingerprint of a request, as `puppetserver ca list` shows it.
 fn fingerprint_of(text: &str) -> Fingerprint {
-    let blocks = tls::blocks(text.as_bytes()).unwrap_or_default();
+    let blocks = tls::pem::blocks(text.as_bytes()).unwrap_or_default();
     let der = blocks.first().map_or(text.as_bytes(), |block| &block.der);
     Fingerprint::of(der)
 }

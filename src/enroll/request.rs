@@ -79,7 +79,7 @@ pub(super) fn make(
 
 /// Tells whether a request as PEM is by a key; `None` if it cannot be read.
 pub(super) fn is_by(key: &Key, text: &[u8]) -> Option<bool> {
-    let blocks = tls::blocks(text).ok()?;
+    let blocks = tls::pem::blocks(text).ok()?;
     let (_, request) = X509CertificationRequest::from_der(&blocks.first()?.der).ok()?;
     let info = &request.certification_request_info.subject_pki;
     Some(info.raw == key.subject_public_key_info())
@@ -134,7 +134,7 @@ mod tests {
         let key = parsed(key);
         let text = make("usdc1.example.net", &key, attributes).unwrap();
         assert_eq!(is_by(&key, text.as_bytes()), Some(true));
-        let der = tls::blocks(text.as_bytes()).unwrap().remove(0).der;
+        let der = tls::pem::blocks(text.as_bytes()).unwrap().remove(0).der;
         let (_, request) = X509CertificationRequest::from_der(&der).unwrap();
         request.verify_signature().unwrap();
         let subject = &request.certification_request_info.subject;
@@ -176,7 +176,8 @@ mod tests {
         let (_, request) = X509CertificationRequest::from_der(&der).unwrap();
         let challenge =
             request
-                .iter_attributes()
+                .certification_request_info
+            .iter_attributes()
                 .find_map(|attribute| match attribute.parsed_attribute() {
                     ParsedCriAttribute::ChallengePassword(challenge) => Some(challenge.0.clone()),
                     _ => None,

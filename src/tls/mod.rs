@@ -14,7 +14,7 @@ mod error;
 mod live;
 mod metrics;
 mod own;
-mod pem;
+pub mod pem;
 mod read;
 mod ssl_dir;
 mod verify;
@@ -23,7 +23,6 @@ pub use client::{client_config, distrusting_config, install_provider};
 pub use error::TlsError;
 pub use live::{Current, Live};
 pub use metrics::Metrics;
-pub use pem::{Block, Damage, blocks};
 pub use ssl_dir::SslDir;
 
 use std::path::{Path, PathBuf};

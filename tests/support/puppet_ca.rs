@@ -165,7 +165,10 @@ impl PuppetCa {
 
     /// Returns the certificate of a name.
     pub(crate) fn certificate(&self, name: &str) -> Option<String> {
-        self.state().signed.get(name).map(|issued| issued.pem.clone())
+        self.state()
+            .signed
+            .get(name)
+            .map(|issued| issued.pem.clone())
     }
 
     /// Revokes a certificate, as `puppetserver ca revoke` does.
@@ -237,7 +240,9 @@ impl PuppetCa {
                     return;
                 };
                 let client = stream.get_ref().1.peer_certificates();
-                let client = client.and_then(|chain| chain.first()).map(|leaf| leaf.to_vec());
+                let client = client
+                    .and_then(|chain| chain.first())
+                    .map(|leaf| leaf.to_vec());
                 let service = hyper::service::service_fn(move |request| {
                     let (ca, client) = (ca.clone(), client.clone());
                     async move { Ok::<_, Infallible>(ca.reply(request, client).await) }
@@ -260,7 +265,9 @@ impl PuppetCa {
         let path = head.uri.path().to_owned();
         let name = client.as_deref().map(name_of).unwrap_or_default();
         let mut state = self.state();
-        state.asked.push(format!("{} {path} {name}").trim_end().to_owned());
+        state
+            .asked
+            .push(format!("{} {path} {name}", head.method).trim_end().to_owned());
         let answer = state.answers.pop_front();
         drop(state);
         let (status, words) = match answer {
@@ -293,12 +300,10 @@ impl PuppetCa {
                 Some(pem) => (200, pem),
                 None => (404, format!("Could not find certificate {name}")),
             },
-            (&Method::GET, "certificate_request", name) => {
-                match self.state().requests.get(name) {
-                    Some(der) => (200, pem("CERTIFICATE REQUEST", der)),
-                    None => (404, format!("Could not find certificate_request {name}")),
-                }
-            }
+            (&Method::GET, "certificate_request", name) => match self.state().requests.get(name) {
+                Some(der) => (200, pem("CERTIFICATE REQUEST", der)),
+                None => (404, format!("Could not find certificate_request {name}")),
+            },
             (&Method::PUT, "certificate_request", name) => self.submit(name, body),
             (&Method::POST, "certificate_renewal", "") => self.renew(client),
             _ => (404, "Not Found".to_owned()),
@@ -336,7 +341,8 @@ impl PuppetCa {
             return (400, words);
         }
         if subject != name {
-            let words = format!("Instance name \"{subject}\" does not match requested key \"{name}\"");
+            let words =
+                format!("Instance name \"{subject}\" does not match requested key \"{name}\"");
             return (400, words);
         }
         if name.chars().any(char::is_uppercase) {
@@ -358,7 +364,10 @@ impl PuppetCa {
             return (403, words.to_owned());
         }
         let Some(client) = client else {
-            return (400, "No valid certificate found in renewal request".to_owned());
+            return (
+                400,
+                "No valid certificate found in renewal request".to_owned(),
+            );
         };
         let (_, certificate) =
             x509_parser::certificate::X509Certificate::from_der(&client).unwrap();
@@ -382,7 +391,10 @@ impl Authority {
         };
         let key = || KeyPair::generate().unwrap();
         // As Puppet names them; the number tells one CA from another.
-        let unique = key().public_key_raw()[1..9].iter().map(|byte| format!("{byte:02x}"));
+        let number = key();
+        let unique = number.public_key_raw()[1..9]
+            .iter()
+            .map(|byte| format!("{byte:02x}"));
         let root = format!("Puppet Root CA: {}", unique.collect::<String>());
         let root = CertifiedIssuer::self_signed(parameters(&root, 1), key()).unwrap();
         let intermediate = parameters("Puppet CA: localhost", 2);
@@ -424,7 +436,11 @@ struct Public {
 
 impl Public {
     fn of(info: &SubjectPublicKeyInfo<'_>) -> Self {
-        let is_rsa = info.algorithm.algorithm.to_id_string().starts_with("1.2.840.113549.1.1.");
+        let is_rsa = info
+            .algorithm
+            .algorithm
+            .to_id_string()
+            .starts_with("1.2.840.113549.1.1.");
         Self {
             bits: info.subject_public_key.data.to_vec(),
             algorithm: if is_rsa {
@@ -476,7 +492,11 @@ fn number(number: u64) -> SerialNumber {
 
 fn name_of(der: &[u8]) -> String {
     let (_, certificate) = x509_parser::certificate::X509Certificate::from_der(der).unwrap();
-    certificate.subject().to_string().trim_start_matches("CN=").to_owned()
+    certificate
+        .subject()
+        .to_string()
+        .trim_start_matches("CN=")
+        .to_owned()
 }
 
 fn pem(label: &str, der: &[u8]) -> String {
