@@ -114,6 +114,16 @@ impl NatsServer {
         .await;
     }
 
+    /// Writes another configuration, for the next start.
+    pub(crate) fn rewrite(&self, config: &str) {
+        std::fs::write(self.config.as_ref().unwrap(), config).unwrap();
+    }
+
+    /// Returns a page of what the server says about itself.
+    pub(crate) async fn page(&self, path: &str) -> Result<String, String> {
+        get(self.monitor, path).await
+    }
+
     /// Kills the server.
     pub(crate) fn stop(&mut self) {
         self.process = None;
