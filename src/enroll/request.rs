@@ -174,14 +174,13 @@ mod tests {
         attributes.set_challenge(Secret::Inline("s3cr@t".into()));
         let der = check(&Key::make().unwrap(), &attributes);
         let (_, request) = X509CertificationRequest::from_der(&der).unwrap();
-        let challenge =
-            request
-                .certification_request_info
+        let challenge = request
+            .certification_request_info
             .iter_attributes()
-                .find_map(|attribute| match attribute.parsed_attribute() {
-                    ParsedCriAttribute::ChallengePassword(challenge) => Some(challenge.0.clone()),
-                    _ => None,
-                });
+            .find_map(|attribute| match attribute.parsed_attribute() {
+                ParsedCriAttribute::ChallengePassword(challenge) => Some(challenge.0.clone()),
+                _ => None,
+            });
         assert_eq!(challenge.as_deref(), Some("s3cr@t"));
         let mut names = Vec::new();
         for extension in request.requested_extensions().unwrap() {

@@ -73,6 +73,8 @@ pub(crate) struct State {
     signed: HashMap<String, Issued>,
     revoked: Vec<u64>,
     serial: u64,
+    /// The revocation lists, and what they were made of.
+    lists: ((usize, i64), String),
 }
 
 #[derive(Clone)]
@@ -99,6 +101,7 @@ impl PuppetCa {
             signed: HashMap::new(),
             revoked: Vec::new(),
             serial: 1,
+            lists: ((0, 0), String::new()),
         };
         let ca = Self {
             port,
@@ -192,9 +195,17 @@ impl PuppetCa {
         self.state().requests.contains_key(name)
     }
 
-    /// Returns both revocation lists.
+    /// Returns both revocation lists; the same as long as nothing has changed.
     pub(crate) fn lists(&self) -> String {
-        let state = self.state();
+        let mut state = self.state();
+        let version = (state.revoked.len(), state.list_validity);
+        if state.lists.0 != version {
+            state.lists = (version, self.make_lists(&state));
+        }
+        state.lists.1.clone()
+    }
+
+    fn make_lists(&self, state: &State) -> String {
         let list = |issuer: &Issuer, revoked: &[u64]| {
             let revoked = revoked.iter().map(|serial| RevokedCertParams {
                 serial_number: number(*serial),
@@ -265,9 +276,11 @@ impl PuppetCa {
         let path = head.uri.path().to_owned();
         let name = client.as_deref().map(name_of).unwrap_or_default();
         let mut state = self.state();
-        state
-            .asked
-            .push(format!("{} {path} {name}", head.method).trim_end().to_owned());
+        state.asked.push(
+            format!("{} {path} {name}", head.method)
+                .trim_end()
+                .to_owned(),
+        );
         let answer = state.answers.pop_front();
         drop(state);
         let (status, words) = match answer {

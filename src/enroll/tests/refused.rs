@@ -259,7 +259,7 @@ async fn a_certificate_that_is_none_is_refused() {
             "-----BEGIN CERTIFICATE-----\nMIID\n",
             "line 1: the block `CERTIFICATE` that begins here has no end",
         ),
-        (&foreign, "it is not signed by the CA"),
+        (&foreign, "its signature is not the CA's"),
     ] {
         site.answer(&[(200, answer)]);
         says(&site.enroll().await, expected);
