@@ -135,7 +135,7 @@ impl Enrollment {
 
     /// Takes all steps once; `None`: the CA has yet to sign.
     pub(super) async fn attempt(&self) -> Result<Option<Signed>, EnrollError> {
-        let files = Files::open(&self.settings.ssl_dir)?;
+        let files = Files::wait(&self.settings.ssl_dir).await?;
         if let Some(signed) = self.look()? {
             return Ok(Some(signed));
         }

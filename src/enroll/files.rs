@@ -6,13 +6,19 @@ use std::os::unix::fs::{
     DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, fchown, lchown,
 };
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
+use tokio::time::Instant;
 
 use crate::tls::SslDir;
 
 /// The largest file: revocation lists of a CA that revoked 400,000 certificates.
 pub(super) const FILE_MAX: usize = 16 << 20;
+
+/// Someone else's steps take a second, unless the CA is slow.
+const LOCK_WAIT: Duration = Duration::from_secs(10);
+const LOCK_PAUSE: Duration = Duration::from_millis(100);
 
 /// Modes as `puppet agent` sets them, but for the key, which no group needs to read.
 const DIR_MODE: u32 = 0o771;
@@ -75,6 +81,20 @@ pub(super) struct Files<'s> {
 }
 
 impl<'s> Files<'s> {
+    /// Opens a folder, and waits a while for someone else who works in it: a program that keeps
+    /// its certificate does so for a moment now and then.
+    pub(super) async fn wait(ssl: &'s SslDir) -> Result<Self, FilesError> {
+        let end = Instant::now() + LOCK_WAIT;
+        loop {
+            match Self::open(ssl) {
+                Err(FilesError::Busy(_)) if Instant::now() < end => {
+                    tokio::time::sleep(LOCK_PAUSE).await;
+                }
+                opened => return opened,
+            }
+        }
+    }
+
     /// Makes the folders that are missing, and locks the outermost.
     pub(super) fn open(ssl: &'s SslDir) -> Result<Self, FilesError> {
         make_folder(ssl.dir(), DIR_MODE)?;

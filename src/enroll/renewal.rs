@@ -35,7 +35,7 @@ impl Enrollment {
 
     /// Fetches the CA's certificates and revocation lists; what is new takes the old one's place.
     pub async fn refresh(&self) -> Result<(), EnrollError> {
-        let files = Files::open(&self.settings.ssl_dir)?;
+        let files = Files::wait(&self.settings.ssl_dir).await?;
         let known = self.known(&files).await?;
         let ca = self.ca(&known, Document::Authority)?;
         let text = ca.authority().await?;
@@ -64,7 +64,7 @@ impl Enrollment {
 
     /// Renews the certificate if it ends `before`; `None`: the CA has yet to sign.
     pub(super) async fn renew_once(&self, before: Duration) -> Result<Option<Signed>, EnrollError> {
-        let files = Files::open(&self.settings.ssl_dir)?;
+        let files = Files::wait(&self.settings.ssl_dir).await?;
         let path = self.settings.ssl_dir.cert();
         let Some(text) = read(&path)? else {
             return Err(EnrollError::NotEnrolled(path));

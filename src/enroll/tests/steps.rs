@@ -266,7 +266,7 @@ async fn facts_names_and_challenge_reach_the_ca_and_no_log() {
     assert!(der.windows(name.len()).any(|window| window == name));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn only_one_enrolls_into_a_folder() {
     let site = Site::start().await;
     let _files = Files::open(site.ssl()).unwrap();
