@@ -48,12 +48,12 @@ pub(crate) struct Options {
     /// File with the CA's certificates, in place of asking the CA for them
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
-    /// Trusted fact for the certificate, such as pp_role=poller; can be given more than once
+    /// Trusted fact for the certificate, such as `pp_role=poller`; can be given more than once
     ///
     /// One of Puppet's names, or an object identifier below 1.3.6.1.4.1.34380.1.
     #[arg(long, value_name = "NAME=VALUE")]
     extension: Vec<String>,
-    /// File of extensions and challenge, as a Puppet agent's csr_attributes.yaml
+    /// File of extensions and challenge, as a Puppet agent's `csr_attributes.yaml`
     #[arg(long, value_name = "FILE")]
     csr_attributes: Option<PathBuf>,
     /// Challenge for the CA's autosigning policy; others on this host can see it in the list of
@@ -172,7 +172,7 @@ fn settings(program: &service::Options, options: &Options) -> Result<Settings> {
         (None, Some(known)) => known.certname().to_owned(),
         (None, None) => host()?,
     };
-    let dir = options.dir.as_deref().or(known.map(SslDir::dir));
+    let dir = options.dir.as_deref().or_else(|| known.map(SslDir::dir));
     let dir = dir.context("no folder for the files; name it with --dir DIR")?;
     let ssl_dir = SslDir::new(dir, certname);
     let mut settings = match configured {

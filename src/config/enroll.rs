@@ -52,7 +52,9 @@ fn ssl_dir(
     let dir = block.folder("ssl_dir", report);
     let dir = dir.or_else(|| of_tls.map(|of_tls| of_tls.dir().to_owned()));
     let given = block.text("identity", report);
-    let certname = given.or(of_tls.map(SslDir::certname)).unwrap_or(identity);
+    let certname = given
+        .or_else(|| of_tls.map(SslDir::certname))
+        .unwrap_or(identity);
     if let Err(error) = check_certname(certname) {
         match block.value("identity") {
             Some(value) if given.is_some() => {

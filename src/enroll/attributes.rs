@@ -152,15 +152,14 @@ impl Attributes {
     /// Adds a further name: a host's, or an address after `IP:`.
     pub fn add_alt_name(&mut self, text: &str) -> Result<(), AttributesError> {
         let wrong = || AttributesError::AltName(shown(text));
-        let name = match text.strip_prefix("IP:") {
-            Some(address) => AltName::Ip(address.trim().parse().map_err(|_invalid| wrong())?),
-            None => {
-                let name = text.strip_prefix("DNS:").unwrap_or(text).trim();
-                // A wildcard is what no Puppet CA signs.
-                let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-                let is_name = (1..=253).contains(&name.len()) && name.bytes().all(is_part);
-                AltName::Dns(is_name.then(|| name.to_owned()).ok_or_else(wrong)?)
-            }
+        let name = if let Some(address) = text.strip_prefix("IP:") {
+            AltName::Ip(address.trim().parse().map_err(|_invalid| wrong())?)
+        } else {
+            let name = text.strip_prefix("DNS:").unwrap_or(text).trim();
+            // A wildcard is what no Puppet CA signs.
+            let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+            let is_name = (1..=253).contains(&name.len()) && name.bytes().all(is_part);
+            AltName::Dns(is_name.then(|| name.to_owned()).ok_or_else(wrong)?)
         };
         if self.alt_names.len() == ALT_NAMES_MAX {
             return Err(AttributesError::TooMany(ALT_NAMES_MAX));

@@ -177,7 +177,7 @@ impl Authority {
     /// Returns the fingerprint of the root certificate; that of the last one if none is.
     pub(super) fn root(&self) -> Fingerprint {
         let root = self.certificates.iter().find(|der| is_root(der));
-        let root = root.or(self.certificates.last());
+        let root = root.or_else(|| self.certificates.last());
         Fingerprint::of(root.map_or(&[], |der| der.as_ref()))
     }
 

@@ -77,7 +77,7 @@ impl<'s> Ca<'s> {
         let client = Client::build(http, TIMEOUT).map_err(|source| EnrollError::Ask {
             document,
             url: settings.ca.to_string(),
-            source,
+            source: Box::new(source),
         })?;
         Ok(Self {
             address: &settings.ca,
@@ -193,7 +193,7 @@ impl<'s> Ca<'s> {
         self.address.url(path).map_err(|error| EnrollError::Ask {
             document,
             url: self.address.to_string(),
-            source: ClientError::Connection(error.to_string()),
+            source: Box::new(ClientError::Connection(error.to_string())),
         })
     }
 }
@@ -232,7 +232,7 @@ impl Reply {
             Err(source) => Err(EnrollError::Ask {
                 document,
                 url: url.to_string(),
-                source,
+                source: Box::new(source),
             }),
         }
     }

@@ -42,11 +42,11 @@ impl Signed {
             validity.not_after.timestamp(),
         );
         Ok(Self {
+            der,
             info,
             serial,
             not_before,
             not_after,
-            der,
         })
     }
 

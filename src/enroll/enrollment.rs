@@ -66,11 +66,19 @@ impl Enrollment {
         tell: impl Fn(&Event) + Send + Sync + 'static,
     ) -> Result<Self, EnrollError> {
         check_certname(settings.ssl_dir.certname())?;
-        Ok(Self {
+        Ok(Self::checked(settings, clock, tell))
+    }
+
+    pub(super) fn checked(
+        settings: Settings,
+        clock: Clock,
+        tell: impl Fn(&Event) + Send + Sync + 'static,
+    ) -> Self {
+        Self {
             settings,
             clock,
             tell: Box::new(tell),
-        })
+        }
     }
 
     /// Takes all steps, and waits for the CA to sign for as long as `timeout` says.
@@ -278,7 +286,10 @@ impl Enrollment {
             }
             Ok(authority)
         });
-        authority.map_err(|source| EnrollError::Authority { place, source })
+        authority.map_err(|source| EnrollError::Authority {
+            place,
+            source: Box::new(source),
+        })
     }
 
     /// Returns the revocation lists that are here, or fetches them.
@@ -310,7 +321,10 @@ impl Enrollment {
         let text = ca.revocations().await?;
         let place = ca.place("certificate_revocation_list/ca");
         let revocations = authority.revocations(&text);
-        revocations.map_err(|source| EnrollError::Revocations { place, source })
+        revocations.map_err(|source| EnrollError::Revocations {
+            place,
+            source: Box::new(source),
+        })
     }
 
     /// Prepares to ask the CA.
@@ -353,7 +367,10 @@ impl Enrollment {
             {
                 Ok(None)
             }
-            Err(source) => Err(EnrollError::Key { path, source }),
+            Err(source) => Err(EnrollError::Key {
+                path,
+                source: Box::new(source),
+            }),
         }
     }
 
@@ -369,7 +386,7 @@ impl Enrollment {
         });
         let (key, text) = made.map_err(|source| EnrollError::Key {
             path: path.clone(),
-            source,
+            source: Box::new(source),
         })?;
         files.create_key(&text)?;
         self.tell(&Event::KeyMade(path));

@@ -83,7 +83,7 @@ pub enum EnrollError {
         /// Its file.
         path: PathBuf,
         /// Why not.
-        source: KeyError,
+        source: Box<KeyError>,
     },
     /// No request can be made.
     #[error("cannot make a certificate request")]
@@ -96,7 +96,7 @@ pub enum EnrollError {
         /// Where.
         url: String,
         /// Why not.
-        source: ClientError,
+        source: Box<ClientError>,
     },
     /// The CA refuses.
     #[error(
@@ -127,7 +127,7 @@ pub enum EnrollError {
         /// URL or file.
         place: String,
         /// Why not.
-        source: AuthorityError,
+        source: Box<AuthorityError>,
     },
     /// There is no file with the CA's certificates.
     #[error("there is no file `{}`", .0.display())]
@@ -149,7 +149,7 @@ pub enum EnrollError {
         /// URL or file.
         place: String,
         /// Why not.
-        source: RevocationsError,
+        source: Box<RevocationsError>,
     },
     /// What the CA answered, or what a file holds, is no certificate.
     #[error("cannot read the certificate from {place}: {detail}")]

@@ -28,13 +28,12 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Checks the name; nothing is done yet.
-    pub fn new(settings: Settings, clock: Clock, metrics: Metrics) -> Result<Self, EnrollError> {
-        let enrollment = Enrollment::new(settings, clock, log)?;
-        Ok(Self {
-            enrollment,
+    /// Takes settings whose name was checked; nothing is done yet.
+    pub fn new(settings: Settings, clock: Clock, metrics: Metrics) -> Self {
+        Self {
+            enrollment: Enrollment::checked(settings, clock, log),
             metrics,
-        })
+        }
     }
 
     /// Returns as soon as there is a certificate to begin with, or at `stop`.

@@ -8,12 +8,12 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
+use super::enrolled::enrolled;
 use super::reload::{Outcome, ReloadMetrics, Reloads, Request, ScrapeReload};
 use super::{Context, Ending, Options, ServiceError, load, warn_of};
 use crate::admin::{Admin, Readiness};
 use crate::clock::Clock;
 use crate::config::{Config, Loaded, Role};
-use crate::enroll::{self, Keeper};
 use crate::telemetry::{Metrics, chain};
 use crate::tls;
 
@@ -126,17 +126,6 @@ impl Life<'_> {
                 };
             }
         };
-        let keeper = match keeper(config, &metrics) {
-            Ok(keeper) => keeper,
-            Err(error) => {
-                answer(asker, Err(chain(&error)));
-                return Run {
-                    result: Err(error),
-                    was_ready: false,
-                    next: None,
-                };
-            }
-        };
         let (scrapes_tx, reloads) = mpsc::channel(SCRAPE_RELOADS);
         let context = Context {
             config: config.clone(),
@@ -146,21 +135,7 @@ impl Life<'_> {
             stop: stop.clone(),
             ready: ready.clone(),
         };
-        // The certificate comes first: without it nothing that the part connects to lets it in.
-        let mut running = pin!(async {
-            let Some(keeper) = keeper else {
-                return part(context).await;
-            };
-            keeper.begin(&stop).await;
-            if stop.is_cancelled() {
-                return Ok(Ending::Clean);
-            }
-            let keeping = tokio::spawn(keeper.run(stop.clone()));
-            let result = part(context).await;
-            stop.cancel();
-            drop(keeping.await);
-            result
-        });
+        let mut running = pin!(enrolled(context, &part));
         let mut next: Option<(Config, Request)> = None;
         let mut told: Option<Told> = None;
         let result = loop {
@@ -277,16 +252,6 @@ impl Life<'_> {
             Err(_full) => Look::Anew(Box::new(new), request),
         }
     }
-}
-
-/// Prepares to keep the certificate, if we do that ourselves.
-fn keeper(config: &Config, metrics: &Metrics) -> Result<Option<Keeper>, ServiceError> {
-    let Some(settings) = &config.enroll else {
-        return Ok(None);
-    };
-    let metrics = metrics.register("enroll", enroll::Metrics::register);
-    let keeper = Keeper::new(settings.clone(), Clock::system(), metrics)?;
-    Ok(Some(keeper))
 }
 
 /// What a look at the file leads to.

@@ -8,6 +8,7 @@
 //! handed to the running part; when anything else that concerns it has changed, the part is stopped
 //! in order and started anew, and if it cannot, it goes on with the old configuration.
 
+mod enrolled;
 mod life;
 mod reload;
 mod signals;
@@ -27,7 +28,6 @@ use tracing::{error, info, warn};
 use crate::admin::{self, AdminError};
 use crate::clock::Clock;
 use crate::config::{Config, LoadError, Loaded, Problem, Role};
-use crate::enroll::EnrollError;
 use crate::telemetry::{self, Level, LogError, Metrics, chain};
 use crate::tls;
 
@@ -97,9 +97,6 @@ pub enum ServiceError {
     /// Our own pages cannot be served.
     #[error("cannot serve our own pages")]
     Admin(#[from] AdminError),
-    /// Our certificate cannot be kept.
-    #[error("cannot enroll")]
-    Enroll(#[from] EnrollError),
     /// Signals cannot be received.
     #[error("cannot receive signals")]
     Signal(#[source] io::Error),

@@ -253,7 +253,7 @@ impl PuppetCa {
                 let client = stream.get_ref().1.peer_certificates();
                 let client = client
                     .and_then(|chain| chain.first())
-                    .map(|leaf| leaf.to_vec());
+                    .map(|leaf| leaf.as_ref().to_vec());
                 let service = hyper::service::service_fn(move |request| {
                     let (ca, client) = (ca.clone(), client.clone());
                     async move { Ok::<_, Infallible>(ca.reply(request, client).await) }
@@ -272,7 +272,10 @@ impl PuppetCa {
         client: Option<Vec<u8>>,
     ) -> Response<Full<Bytes>> {
         let (head, body) = request.into_parts();
-        let body = body.collect().await.map(|body| body.to_bytes());
+        let body = body
+            .collect()
+            .await
+            .map(http_body_util::Collected::to_bytes);
         let path = head.uri.path().to_owned();
         let name = client.as_deref().map(name_of).unwrap_or_default();
         let mut state = self.state();
@@ -385,7 +388,11 @@ impl PuppetCa {
         let (_, certificate) =
             x509_parser::certificate::X509Certificate::from_der(&client).unwrap();
         let name = name_of(&client);
-        self.issue(&mut state, &[name.clone()], certificate.public_key());
+        self.issue(
+            &mut state,
+            std::slice::from_ref(&name),
+            certificate.public_key(),
+        );
         (200, state.signed[&name].pem.clone())
     }
 }

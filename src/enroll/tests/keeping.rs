@@ -18,7 +18,7 @@ impl Kept {
     fn start(site: &Site) -> Self {
         let page = telemetry::Metrics::new();
         let metrics = page.register("enroll", Metrics::register);
-        let keeper = Keeper::new(site.settings.clone(), Clock::system(), metrics).unwrap();
+        let keeper = Keeper::new(site.settings.clone(), Clock::system(), metrics);
         let stop = CancellationToken::new();
         let stopping = stop.clone();
         let running = tokio::spawn(async move {
@@ -67,8 +67,8 @@ async fn enrolls_at_the_start_and_counts_what_fails() {
     site.answer(&[(500, "starting")]);
     let kept = Kept::start(&site);
     until("a request", || site.ca.has_request(NAME)).await;
-    assert_eq!(kept.value("failures_total{step=\"ca\"}"), 1.0);
-    assert_eq!(kept.value(EXPIRY), 0.0);
+    assert!(kept.value("failures_total{step=\"ca\"}") > 0.5);
+    assert!(kept.value(EXPIRY) < 0.5);
     site.ca.sign(NAME);
     until("a certificate", || kept.value(EXPIRY) > 0.0).await;
     assert!(site.ssl().cert().exists());
@@ -81,7 +81,7 @@ async fn starts_without_the_ca_when_all_is_here() {
     site.settings.ca = "localhost:1".parse().unwrap();
     let kept = Kept::start(&site);
     until("a certificate", || kept.value(EXPIRY) > 0.0).await;
-    assert_eq!(kept.value("failures_total{step=\"ca\"}"), 0.0);
+    assert!(kept.value("failures_total{step=\"ca\"}") < 0.5);
     kept.end().await;
 }
 
@@ -126,7 +126,7 @@ async fn a_certificate_that_lives_shortly_is_not_renewed_all_the_time() {
             .count()
     };
     until("some refreshes", || refreshes() > 3).await;
-    assert_eq!(kept.value("renewals_total"), 0.0);
+    assert!(kept.value("renewals_total") < 0.5);
     kept.end().await;
 }
 
