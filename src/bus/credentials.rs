@@ -12,8 +12,7 @@ use percent_encoding::percent_decode_str;
 use super::{Auth, BusError, Settings};
 use crate::model::Secret;
 
-/// What we identify ourselves by.
-#[derive(Debug)]
+/// What we identify ourselves by; it cannot be printed.
 pub(super) enum Credentials {
     /// What stands in the configuration, or in a file.
     Configured(Auth),

@@ -74,6 +74,7 @@ pub(super) fn read(
             .as_ref()
             .is_some_and(|gateway| gateway.publisher_label),
         external_labels: global.external_labels.clone(),
+        names: global.names,
     };
     let mut remote_write = match block.value("remote_write") {
         Some(value) => sinks::remote_write(&value, &shared, report),

@@ -21,7 +21,7 @@ pub(super) struct Trust {
 
 #[derive(Debug)]
 enum Source {
-    Live(Live),
+    Live(Box<Live>),
     Fixed(Current),
 }
 
@@ -38,7 +38,7 @@ impl Trust {
         });
         let trust = Self {
             server_name: name.transpose()?,
-            source: Source::Live(Live::new(given, protocols(enable_http2))),
+            source: Source::Live(Box::new(Live::new(given, protocols(enable_http2)))),
         };
         if settings.is_some() {
             trust.current()?;

@@ -14,7 +14,7 @@ use super::{Context, Ending, Options, ServiceError, load, warn_of};
 use crate::admin::{Admin, Readiness};
 use crate::clock::Clock;
 use crate::config::{Config, Loaded, Role};
-use crate::telemetry::{Metrics, chain};
+use crate::telemetry::{LogHandle, Metrics, chain};
 use crate::tls;
 
 /// New scrape configurations on their way to the part: one, since the next request is looked at
@@ -30,6 +30,7 @@ pub(super) struct Life<'l> {
     pub(super) reloads: Reloads,
     pub(super) requests: mpsc::Receiver<Request>,
     pub(super) metrics: ReloadMetrics,
+    pub(super) log: LogHandle,
 }
 
 /// How a part has run with one configuration.
@@ -108,6 +109,7 @@ impl Life<'_> {
         F: Future<Output = Result<Ending, E>>,
         E: std::error::Error + Send + Sync + 'static,
     {
+        self.log.set_level(config.log.level);
         let metrics = Metrics::new();
         self.metrics.register(&metrics);
         metrics.register("tls", |registry| {
@@ -150,6 +152,7 @@ impl Life<'_> {
                         match &outcome {
                             Ok(()) => {
                                 *config = new;
+                                self.log.set_level(config.log.level);
                                 self.metrics.succeeded(&Clock::system());
                             }
                             Err(_) => self.metrics.failed(),
@@ -210,7 +213,7 @@ impl Life<'_> {
     /// Reads the file again.
     fn look(
         &self,
-        config: &Config,
+        config: &mut Config,
         request: Request,
         scrapes: &mpsc::Sender<ScrapeReload>,
     ) -> Look {
@@ -236,8 +239,14 @@ impl Life<'_> {
             return Look::Anew(Box::new(new), request);
         }
         if self.role == Role::Receiver || config.scrape == new.scrape {
+            if config.log.level == new.log.level {
+                info!("nothing has changed");
+            } else {
+                self.log.set_level(new.log.level);
+                info!(level = ?new.log.level, "only how much is logged has changed");
+            }
+            config.log = new.log;
             self.metrics.succeeded(&Clock::system());
-            info!("nothing has changed");
             request.answer(Ok(()));
             return Look::Done;
         }

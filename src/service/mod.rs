@@ -188,7 +188,7 @@ where
     let signals = Signals::open().map_err(ServiceError::Signal)?;
     let (stop, abort) = (CancellationToken::new(), CancellationToken::new());
     let (reloads, requests) = Reloads::new();
-    tokio::spawn(signals.watch(stop.clone(), abort.clone(), log, reloads.clone()));
+    tokio::spawn(signals.watch(stop.clone(), abort.clone(), log.clone(), reloads.clone()));
     let metrics = ReloadMetrics::default();
     metrics.succeeded(&Clock::system());
     let mut life = Life {
@@ -199,6 +199,7 @@ where
         reloads,
         requests,
         metrics,
+        log,
     };
     let result = abort.run_until_cancelled(life.lead(config, part)).await;
     drop(pid);

@@ -22,7 +22,7 @@ use tracing::{info, warn};
 use super::client::{assemble, provider, single};
 use super::error::TlsError;
 use super::own::Own;
-use super::verify::verifier;
+use super::verify::{complaints, verifier};
 use super::{Pem, Settings, seconds};
 use crate::clock::Clock;
 
@@ -87,10 +87,9 @@ impl Live {
             live: Arc::clone(self),
             provider: provider(),
         });
-        let verifier: Arc<dyn ServerCertVerifier> = following.clone();
-        let own = self.settings.cert.as_ref();
-        let own = own.map(|_| following as Arc<dyn ResolvesClientCert>);
-        let mut config = assemble(&self.settings, verifier, own)?;
+        let own: Arc<dyn ResolvesClientCert> = Arc::<Following>::clone(&following);
+        let own = self.settings.cert.is_some().then_some(own);
+        let mut config = assemble(&self.settings, following, own)?;
         // A session that goes on where it was shows no certificate: neither a revoked one would be
         // noticed, nor would our new one be seen.
         config.resumption = Resumption::disabled();
@@ -125,6 +124,12 @@ impl Live {
 
     fn load(&self, last: Option<&State>, stamps: Vec<Option<Stamp>>) -> Result<State, TlsError> {
         let verifier = verifier(&self.settings, &provider())?;
+        if self.settings.crl.is_some() {
+            let now = seconds(&self.clock);
+            for problem in complaints(&self.settings, now).unwrap_or_default() {
+                warn!(problem, "certificates or revocation lists need attention");
+            }
+        }
         let own = match (Own::read(&self.settings), last.map(|last| &last.own)) {
             (Ok(own), _) => own,
             (Err(error), Some(Some(own))) => {
@@ -140,9 +145,14 @@ impl Live {
         let shown = own.as_ref().map(single);
         let mut config = assemble(&self.settings, Arc::clone(&verifier), shown)?;
         config.alpn_protocols.clone_from(&self.protocols);
-        if last.is_some() {
-            let files: Vec<String> = self.files.iter().map(|f| f.display().to_string()).collect();
-            info!(files = files.join(", "), "TLS files have changed");
+        if let Some(last) = last {
+            let stamps = last.stamps.iter().zip(&stamps);
+            let changed = self.files.iter().zip(stamps);
+            let changed = changed.filter(|(_, (old, new))| old != new);
+            let changed: Vec<String> = changed
+                .map(|(file, _)| file.display().to_string())
+                .collect();
+            info!(files = changed.join(", "), "TLS files have changed");
         }
         Ok(State {
             current: Current {

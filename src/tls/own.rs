@@ -46,7 +46,6 @@ impl Own {
         settings: &Settings,
         provider: &CryptoProvider,
     ) -> Result<Self, TlsError> {
-        // Renewal writes the key first: whoever reads it last reads the newer one.
         let chain = certificates(cert, settings)?;
         let Found { line, der } = private_key(key, settings)?;
         let key_place = place_of_key(key);

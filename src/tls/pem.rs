@@ -224,6 +224,22 @@ mod tests {
         refused(b"\xff\xfe-\0", 1, "the text is UTF-16; save it as UTF-8");
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_it_panic(
+            pieces in proptest::collection::vec(
+                proptest::sample::select(vec![
+                    "-----BEGIN ", "-----END ", "-----", "X", "\n", "\r", "aGVs", "=", ":", "\u{feff}",
+                ]),
+                0..40,
+            ),
+            bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..40),
+        ) {
+            drop(blocks(pieces.concat().as_bytes()));
+            drop(blocks(&bytes));
+        }
+    }
+
     #[test]
     fn notices_a_header_that_says_encrypted() {
         let text =

@@ -214,7 +214,7 @@ fn rsa_keys_are_taken_in_both_forms() {
         openssl(&["genpkey", "-algorithm", "RSA", "-out", &made]);
         let key = fs::read_to_string(&made).unwrap();
         let signed = pki.sign_with(
-            KeyPair::from_pem(&key).unwrap(),
+            &KeyPair::from_pem(&key).unwrap(),
             "old.example.net",
             19,
             2999,

@@ -63,14 +63,14 @@ impl Pki {
 
     /// The same with the year of its end.
     pub(crate) fn sign_until(&self, name: &str, serial: u64, year: i32) -> Signed {
-        self.sign_with(KeyPair::generate().unwrap(), name, serial, year)
+        self.sign_with(&KeyPair::generate().unwrap(), name, serial, year)
     }
 
     /// The same with a key of one's own.
-    pub(crate) fn sign_with(&self, key: KeyPair, name: &str, serial: u64, year: i32) -> Signed {
+    pub(crate) fn sign_with(&self, key: &KeyPair, name: &str, serial: u64, year: i32) -> Signed {
         let mut params = params(name, serial);
         params.not_after = date_time_ymd(year, 1, 1);
-        let certificate = params.signed_by(&key, &self.between).unwrap();
+        let certificate = params.signed_by(key, &self.between).unwrap();
         Signed {
             certificate: certificate.pem(),
             key: key.serialize_pem(),

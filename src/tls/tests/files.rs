@@ -46,7 +46,7 @@ fn a_private_key_that_cannot_be_used_says_why() {
         &format!("{key}{key}\n{key}"),
         "`DIR/key.pem` holds 3 private keys, in lines 1, 6 and 12, and one is needed",
     );
-    let cut = &key[..key.len() - 40];
+    let (cut, _) = key.split_at(key.len() - 40);
     check(
         &format!("\n{cut}"),
         "`DIR/key.pem`, line 2: the block `PRIVATE KEY` that begins here has no end; \
@@ -85,6 +85,11 @@ fn a_private_key_that_cannot_be_used_says_why() {
         &other,
         "certificate `CN=site.example` in `DIR/cert.pem` is not for the key in `DIR/key.pem`",
     );
+    // It takes no room on the disk.
+    let large = std::fs::File::create(&path).unwrap();
+    large.set_len((16 << 20) + 1).unwrap();
+    let error = client_config(&settings).unwrap_err();
+    assert!(matches!(error, TlsError::TooLarge { .. }), "{error}");
     std::fs::remove_file(&path).unwrap();
     let error = client_config(&settings).unwrap_err();
     assert!(matches!(error, TlsError::Read { .. }), "{error}");
@@ -190,10 +195,10 @@ fn what_is_out_of_time_is_told() {
     let told = |years: (i32, i32), crl_year: i32| {
         let pair = authority.certify_for("site", 7, years);
         let settings = Settings {
-            ca: inline(&*authority.pem),
-            cert: inline(&*pair.pem),
+            ca: Some(inline(&*authority.pem)),
+            cert: Some(inline(&*pair.pem)),
             key: Some(Secret::Inline(pair.key.serialize_pem().into())),
-            crl: inline(authority.revoke_until(&[], crl_year)),
+            crl: Some(inline(authority.revoke_until(&[], crl_year))),
             ..Settings::default()
         };
         settings.verify().unwrap().join("\n")
@@ -230,7 +235,7 @@ fn settings_that_contradict_each_other_are_refused() {
         "`min_version` is newer than `max_version`",
     );
     let ca = Settings {
-        ca: inline("hello"),
+        ca: Some(inline("hello")),
         ..Settings::default()
     };
     check(

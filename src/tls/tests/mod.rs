@@ -114,8 +114,8 @@ impl Certified {
     }
 }
 
-fn inline(text: impl Into<String>) -> Option<Pem> {
-    Some(Pem::Inline(text.into()))
+fn inline(text: impl Into<String>) -> Pem {
+    Pem::Inline(text.into())
 }
 
 /// A server that shows this chain, and asks for certificates of an authority if there is one.

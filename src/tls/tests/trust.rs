@@ -20,7 +20,7 @@ impl Puppet {
 
     fn settings(&self, crl: Option<String>) -> Settings {
         Settings {
-            ca: inline(self.bundle()),
+            ca: Some(inline(self.bundle())),
             crl: crl.map(Pem::Inline),
             ..Settings::default()
         }
@@ -78,7 +78,7 @@ fn an_authority_below_a_root_that_is_not_there_is_trusted_by_itself() {
     let leaf = between.certify("nats.example", 5);
     let server = server(&leaf, &[], None);
     let settings = |crl: Option<String>| Settings {
-        ca: inline(&*between.pem),
+        ca: Some(inline(&*between.pem)),
         crl: crl.map(Pem::Inline),
         ..Settings::default()
     };
