@@ -14,6 +14,8 @@ use crate::tls::SslDir;
 /// The shortest of all times here: anything shorter would be a load for the CA.
 const LEAST: Duration = Duration::from_secs(1);
 
+const FINGERPRINT_REMEDY: &str = "write what `sha256sum` prints for the CA's file of certificates";
+
 /// Reads the block below the top level; `identity` is this site's, `of_tls` what `tls` uses.
 pub(super) fn read(
     top: &Block<'_>,
@@ -25,7 +27,12 @@ pub(super) fn read(
     let ssl_dir = ssl_dir(&block, identity, of_tls, report);
     let defaults = Settings::new(ssl_dir);
     let trust = trust(&block, report);
-    let ca = parsed(&block, "ca", report);
+    let ca = parsed(
+        &block,
+        "ca",
+        "write host and port of the Puppet server",
+        report,
+    );
     let wait = block.duration("wait", LEAST, report);
     let renew_before = block.duration("renew_before", LEAST, report);
     let refresh = block.duration("crl_refresh", LEAST, report);
@@ -72,7 +79,8 @@ fn ssl_dir(
 }
 
 fn trust(block: &Block<'_>, report: &mut Report) -> Option<Trust> {
-    let fingerprint = parsed(block, "ca_fingerprint", report).map(Trust::Fingerprint);
+    let fingerprint =
+        parsed(block, "ca_fingerprint", FINGERPRINT_REMEDY, report).map(Trust::Fingerprint);
     let file = block.file("ca_file", report).map(Trust::File);
     if fingerprint.is_some() && file.is_some() {
         block.at_most_one(&["ca_fingerprint", "ca_file"], report);
@@ -81,7 +89,7 @@ fn trust(block: &Block<'_>, report: &mut Report) -> Option<Trust> {
 }
 
 /// Reads a text that its type can parse.
-fn parsed<T>(block: &Block<'_>, key: &str, report: &mut Report) -> Option<T>
+fn parsed<T>(block: &Block<'_>, key: &str, remedy: &str, report: &mut Report) -> Option<T>
 where
     T: FromStr,
     T::Err: Display,
@@ -92,7 +100,7 @@ where
         Err(error) => {
             let value = block.value(key)?;
             let what = format!("`{key}` cannot be used: {error}");
-            report.problem(&value.place, what, "write it as the message says");
+            report.problem(&value.place, what, remedy);
             None
         }
     }
