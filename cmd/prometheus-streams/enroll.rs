@@ -67,7 +67,8 @@ pub(crate) struct Options {
     /// once, and the CA has to allow it
     #[arg(long, value_name = "NAME")]
     dns_alt_name: Vec<String>,
-    /// How long to wait between two looks for the certificate; with 0, look once and fail
+    /// How long to wait between two looks for the certificate; with 0, look once and fail [default:
+    /// 2m]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     waitforcert: Option<Duration>,
     /// How long to wait in all for the CA to sign [default: 30m]

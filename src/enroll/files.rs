@@ -336,6 +336,34 @@ mod tests {
     }
 
     #[test]
+    fn what_root_makes_belongs_to_the_owner_of_the_folder() {
+        const NOBODY: u32 = 65_534;
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        lchown(folder.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+        let ssl = SslDir::new(folder.path().join("ssl"), "usdc1");
+        let files = Files::open(&ssl).unwrap();
+        files.create_key("key").unwrap();
+        files.store_cert("cert").unwrap();
+        for path in [
+            ssl.dir().to_owned(),
+            ssl.key(),
+            ssl.cert(),
+            parent(&ssl.key()).to_owned(),
+        ] {
+            let owner = std::fs::metadata(&path).unwrap();
+            assert_eq!(
+                (owner.uid(), owner.gid()),
+                (NOBODY, NOBODY),
+                "{}",
+                path.display()
+            );
+        }
+    }
+
+    #[test]
     fn an_endless_file_is_not_read() {
         let error = read(Path::new("/dev/zero")).unwrap_err();
         assert!(matches!(error, FilesError::TooLarge(_)), "{error}");

@@ -1,6 +1,7 @@
 //! Enrollment while a program runs: at its start, and as time goes by.
 
-use std::time::Duration;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, UNIX_EPOCH};
 
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -25,6 +26,8 @@ const START_MIN: Duration = Duration::from_secs(1);
 pub struct Keeper {
     enrollment: Enrollment,
     metrics: Metrics,
+    /// When the CA was last asked for what it says today, in milliseconds since the Unix epoch.
+    refreshed: AtomicI64,
 }
 
 impl Keeper {
@@ -33,6 +36,7 @@ impl Keeper {
         Self {
             enrollment: Enrollment::checked(settings, clock, log),
             metrics,
+            refreshed: AtomicI64::new(0),
         }
     }
 
@@ -125,7 +129,9 @@ impl Keeper {
     async fn turn(&self) -> Result<Outcome, EnrollError> {
         if self.until_refresh().is_zero() {
             self.enrollment.refresh().await?;
-            self.metrics.refreshed(self.enrollment.clock.now_ms());
+            let now_ms = self.enrollment.clock.now_ms();
+            self.refreshed.store(now_ms, Ordering::Relaxed);
+            self.metrics.refreshed(now_ms);
         }
         let before = self.own();
         let margin = before
@@ -184,15 +190,20 @@ impl Keeper {
         self.age().map_or(Duration::ZERO, left)
     }
 
-    /// Returns how old the revocation lists are.
+    /// Returns how long ago the CA was asked; before that, how old the revocation lists are.
     fn age(&self) -> Option<Duration> {
+        let now_ms = u64::try_from(self.enrollment.clock.now_ms()).ok()?;
+        let now = Duration::from_millis(now_ms);
+        let refreshed = u64::try_from(self.refreshed.load(Ordering::Relaxed)).ok()?;
+        if refreshed > 0 {
+            return Some(now.saturating_sub(Duration::from_millis(refreshed)));
+        }
         let path = self.enrollment.settings.ssl_dir.crl();
         let modified = std::fs::metadata(path)
             .and_then(|file| file.modified())
             .ok()?;
-        let modified = modified.duration_since(std::time::UNIX_EPOCH).ok()?;
-        let now_ms = u64::try_from(self.enrollment.clock.now_ms()).ok()?;
-        Some(Duration::from_millis(now_ms).saturating_sub(modified))
+        let modified = modified.duration_since(UNIX_EPOCH).ok()?;
+        Some(now.saturating_sub(modified))
     }
 }
 

@@ -56,8 +56,10 @@ impl Enrollment {
         let new = self
             .fetch_revocations(&authority, Some(&known.revocations))
             .await?;
-        // Written even if nothing has changed: the file's time says how recent it is.
-        files.store_crl(&new.text)?;
+        // A file that is written is read by every connection.
+        if new.text != known.revocations.text {
+            files.store_crl(&new.text)?;
+        }
         self.tell(&Event::CrlStored);
         refused
     }

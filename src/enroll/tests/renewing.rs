@@ -154,7 +154,18 @@ async fn fetches_what_was_revoked_since() {
     let before = text(site.ssl().crl());
     site.ca.revoke(NAME);
     site.enrollment().refresh().await.unwrap();
-    assert_ne!(text(site.ssl().crl()), before);
+    let after = text(site.ssl().crl());
+    assert_ne!(after, before);
+    // What has not changed is not written.
+    let written = || {
+        std::fs::metadata(site.ssl().crl())
+            .unwrap()
+            .modified()
+            .unwrap()
+    };
+    let last = written();
+    site.enrollment().refresh().await.unwrap();
+    assert_eq!(written(), last);
     assert_eq!(site.told().last(), Some(&Event::CrlStored));
 }
 
