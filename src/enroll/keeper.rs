@@ -90,7 +90,8 @@ impl Keeper {
     /// `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let settings = &self.enrollment.settings;
-        let mut backoff = Backoff::new(RETRY_MIN, RETRY_MAX);
+        // Whoever wants to know more often is not kept waiting longer.
+        let mut backoff = Backoff::new(RETRY_MIN.min(settings.refresh), RETRY_MAX);
         let mut last = String::new();
         let mut delay = self.until_next();
         loop {
