@@ -161,10 +161,7 @@ fn tell(event: &Event) {
 /// Puts together what the configuration and the command line say; the latter has the last word.
 fn settings(program: &service::Options, options: &Options) -> Result<Settings> {
     let configured = match &program.config {
-        Some(file) => {
-            let prometheus = program.prometheus_config.as_deref();
-            Config::load_with(file, prometheus)?.config.enroll
-        }
+        Some(file) => Config::load_with(file, program.overrides())?.config.enroll,
         None => None,
     };
     let known = configured.as_ref().map(|settings| &settings.ssl_dir);
