@@ -5,11 +5,38 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::block::{Block, Value};
-use super::keys;
+use super::keys::Keys;
 use super::problem::Report;
 use crate::enroll::{Attributes, Settings, Trust, check_certname};
 use crate::model::Secret;
 use crate::tls::SslDir;
+
+pub(super) const KEYS: Keys = Keys {
+    block: "enroll",
+    known: &[
+        "ca",
+        "identity",
+        "ssl_dir",
+        "ca_fingerprint",
+        "ca_file",
+        "wait",
+        "renew_before",
+        "crl_refresh",
+        "extensions",
+        "dns_alt_names",
+        "challenge_file",
+    ],
+    foreign: &[
+        ("dir", "write `ssl_dir`"),
+        ("certname", "write `identity`"),
+        ("server", "write `ca`, as `host:port`"),
+        ("waitforcert", "write `wait`"),
+        (
+            "challenge",
+            "put it into a file, and name it in `challenge_file`",
+        ),
+    ],
+};
 
 /// The shortest of all times here: anything shorter would be a load for the CA.
 const LEAST: Duration = Duration::from_secs(1);
@@ -23,7 +50,7 @@ pub(super) fn read(
     of_tls: Option<&SslDir>,
     report: &mut Report,
 ) -> Option<Settings> {
-    let block = top.block("enroll", &keys::ENROLL, report)?;
+    let block = top.block("enroll", &KEYS, report)?;
     let ssl_dir = ssl_dir(&block, identity, of_tls, report);
     let defaults = Settings::new(ssl_dir);
     let trust = trust(&block, report);

@@ -159,39 +159,6 @@ pub(super) const TLS: Keys = Keys {
     ],
 };
 
-pub(super) const ENROLL: Keys = Keys {
-    block: "enroll",
-    known: &[
-        "ca",
-        "identity",
-        "ssl_dir",
-        "ca_fingerprint",
-        "ca_file",
-        "wait",
-        "renew_before",
-        "crl_refresh",
-        "extensions",
-        "dns_alt_names",
-        "challenge_file",
-    ],
-    foreign: &[
-        ("dir", "write `ssl_dir`"),
-        ("certname", "write `identity`"),
-        ("server", "write `ca`, as `host:port`"),
-        ("waitforcert", "write `wait`"),
-        (
-            "challenge",
-            "put it into a file, and name it in `challenge_file`",
-        ),
-    ],
-};
-
-pub(super) const SPOOL: Keys = Keys {
-    block: "spool",
-    known: &["dir", "max_size", "max_age", "fsync"],
-    foreign: &[("path", "write `dir`"), ("max_bytes", "write `max_size`")],
-};
-
 pub(super) const WIRE: Keys = Keys {
     block: "wire",
     known: &["chain"],
@@ -607,8 +574,8 @@ pub fn known_keys() -> impl Iterator<Item = (&'static str, &'static [&'static st
         &STREAM,
         &RECEIVER_STREAM,
         &TLS,
-        &ENROLL,
-        &SPOOL,
+        &super::enroll::KEYS,
+        &super::spool::KEYS,
         &WIRE,
         &PUSH_GATEWAY,
         &REMOTE_WRITE,

@@ -259,7 +259,7 @@ fn admin(block: &Block<'_>, report: &mut Report) -> Option<admin::Settings> {
 }
 
 fn spool(block: &Block<'_>, report: &mut Report) -> Option<crate::spool::Settings> {
-    let block = block.block("spool", &keys::SPOOL, report)?;
+    let block = block.block("spool", &spool::KEYS, report)?;
     spool::read(&block, report)
 }
 

@@ -88,7 +88,7 @@ sign() { "$puppet" ca "$dir/ca" sign --certname "$1"; }
 has() { grep -q -- "$2" "$dir/$1.log"; }
 serial() { openssl x509 -in "$1" -noout -serial; }
 page() { curl -sf "http://127.0.0.1:$1/metrics"; }
-metric() { page "$1" | awk -v name="$2" 'index($1, name) == 1 { print $2; exit }'; }
+metric() { page "$1" | awk -v name="$2" 'index($1, name) == 1 && !seen++ { print $2 }'; }
 pushed() { metric "$gateway_port" push_time_seconds; }
 
 is_up() { [ "$(curl -sk "https://localhost:$ca_port/status/v1/simple")" = running ]; }
