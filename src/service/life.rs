@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
+use super::notify::{Link, Notify, PATIENCE};
 use super::reload::{Outcome, ReloadMetrics, Reloads, Request, ScrapeReload};
 use super::{Context, Ending, Options, ServiceError, load, warn_of};
 use crate::admin::{Admin, Readiness};
@@ -28,6 +29,7 @@ pub(super) struct Life<'l> {
     pub(super) reloads: Reloads,
     pub(super) requests: mpsc::Receiver<Request>,
     pub(super) metrics: ReloadMetrics,
+    pub(super) notify: Notify,
 }
 
 /// How a part has run with one configuration.
@@ -122,6 +124,7 @@ impl Life<'_> {
             }
         };
         let (scrapes_tx, reloads) = mpsc::channel(SCRAPE_RELOADS);
+        let link = Link::default();
         let context = Context {
             config: config.clone(),
             reloads,
@@ -129,32 +132,38 @@ impl Life<'_> {
             clock: Clock::system(),
             stop: stop.clone(),
             ready: ready.clone(),
+            link: link.clone(),
         };
+        self.notify.follow(&ready, &link);
+        let mut up = pin!(tokio::time::timeout(PATIENCE, ready.wait()));
+        let mut is_up = false;
         let mut running = pin!(part(context));
         let mut next: Option<(Config, Request)> = None;
         let mut told: Option<Told> = None;
         let result = loop {
             tokio::select! {
                 result = &mut running => break result,
+                () = self.notify.time_to_look() => self.notify.look(),
+                () = self.stop.cancelled(), if !self.notify.is_stopping() => {
+                    self.notify.stopping();
+                }
+                _ready_or_late = &mut up, if !is_up => {
+                    is_up = true;
+                    self.notify.up();
+                }
                 () = ready.wait(), if asker.is_some() => {
                     self.metrics.succeeded(&Clock::system());
                     answer(asker.take(), Ok(()));
                 }
                 outcome = outcome_of(&mut told) => {
-                    if let Some(Told { config: new, request, .. }) = told.take() {
-                        match &outcome {
-                            Ok(()) => {
-                                *config = new;
-                                self.metrics.succeeded(&Clock::system());
-                            }
-                            Err(_) => self.metrics.failed(),
-                        }
-                        request.answer(outcome);
+                    if let Some(told) = told.take() {
+                        self.end_reload(config, told, outcome);
                     }
                 }
                 Some(request) = self.requests.recv(), if next.is_none() && told.is_none() => {
+                    self.notify.reloading();
                     match self.look(config, request, &scrapes_tx) {
-                        Look::Done => {}
+                        Look::Done => self.notify.reloaded(),
                         Look::Told(new) => told = Some(*new),
                         Look::Anew(new, request) => {
                             info!("stopping in order, to start anew with the new configuration");
@@ -165,6 +174,9 @@ impl Life<'_> {
                 }
             }
         };
+        if self.stop.is_cancelled() {
+            self.notify.stopping();
+        }
         stop.cancel();
         if let Some(pages) = pages {
             drop(pages.await);
@@ -179,6 +191,19 @@ impl Life<'_> {
             was_ready: ready.is_ready(),
             next,
         }
+    }
+
+    /// Takes up what the part has taken.
+    fn end_reload(&mut self, config: &mut Config, told: Told, outcome: Outcome) {
+        match &outcome {
+            Ok(()) => {
+                *config = told.config;
+                self.metrics.succeeded(&Clock::system());
+            }
+            Err(_) => self.metrics.failed(),
+        }
+        told.request.answer(outcome);
+        self.notify.reloaded();
     }
 
     fn open_pages(

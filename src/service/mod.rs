@@ -9,9 +9,11 @@
 //! in order and started anew, and if it cannot, it goes on with the old configuration.
 
 mod life;
+mod notify;
 mod reload;
 mod signals;
 
+pub use notify::Link;
 pub use reload::{Outcome, Reloads, ScrapeReload};
 
 use std::fmt;
@@ -31,6 +33,7 @@ use crate::telemetry::{self, Level, LogError, Metrics, chain};
 use crate::tls;
 
 use life::Life;
+use notify::{Manager, Notify};
 use reload::ReloadMetrics;
 use signals::Signals;
 
@@ -119,6 +122,8 @@ pub struct Context {
     pub stop: CancellationToken,
     /// Told whether the part is ready to work.
     pub ready: admin::Readiness,
+    /// Told which connection the part works with.
+    pub link: Link,
 }
 
 /// Runs one part from start to end on a runtime of its own.
@@ -196,6 +201,7 @@ where
         reloads,
         requests,
         metrics,
+        notify: Notify::open(role, &Manager::from_environment()),
     };
     let result = abort.run_until_cancelled(life.lead(config, part)).await;
     drop(pid);

@@ -20,6 +20,7 @@ mod cut;
 mod discovery;
 mod fleet;
 mod inspect;
+mod notify;
 mod outage;
 mod parity;
 mod process;
