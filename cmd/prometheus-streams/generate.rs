@@ -11,11 +11,14 @@ use clap_complete::Shell;
 use prometheus_streams::service;
 use prometheus_streams::telemetry::chain;
 
-/// What the programs that run one part only are called behind this one's name.
-const PARTS: [&str; 2] = ["poller", "receiver"];
+/// The programs that run one part only, each with the subcommand that does the same.
+const PARTS: [(&str, &str); 2] = [
+    ("prometheus-streams-poller", "poller"),
+    ("prometheus-streams-receiver", "receiver"),
+];
 
 /// Writes into `man`, `bash`, `zsh` and `fish` below a folder.
-pub(super) fn run(program: Command, dir: &Path) -> ExitCode {
+pub(super) fn run(program: &Command, dir: &Path) -> ExitCode {
     match write_all(program, dir) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -27,8 +30,8 @@ pub(super) fn run(program: Command, dir: &Path) -> ExitCode {
     }
 }
 
-fn write_all(program: Command, dir: &Path) -> anyhow::Result<()> {
-    let programs = parts(&program).chain([program.clone()]).collect::<Vec<_>>();
+fn write_all(program: &Command, dir: &Path) -> anyhow::Result<()> {
+    let programs = parts(program).chain([program.clone()]).collect::<Vec<_>>();
     let man = folder(dir, "man")?;
     for program in programs.iter().rev() {
         // Pages of the subcommands, too; a part's own page comes last, in place of its subcommand's.
@@ -53,11 +56,10 @@ fn write_all(program: Command, dir: &Path) -> anyhow::Result<()> {
 
 /// The programs that run one part: they take the options of all programs and nothing else.
 fn parts(program: &Command) -> impl Iterator<Item = Command> {
-    PARTS.iter().filter_map(|part| {
+    PARTS.iter().filter_map(|(name, part)| {
         let about = program.find_subcommand(part)?.get_about()?.clone();
-        let name = format!("{}-{part}", program.get_name());
-        let version = program.get_version()?.to_owned();
-        let command = Command::new(name).about(about).version(version);
+        let version = env!("CARGO_PKG_VERSION");
+        let command = Command::new(*name).about(about).version(version);
         Some(service::Options::augment_args(command))
     })
 }

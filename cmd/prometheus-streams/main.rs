@@ -74,7 +74,7 @@ fn main() -> ExitCode {
         Command::Check(check) => check::run(&options, &check),
         Command::Decode { raw, files } => decode::run(&files, style(raw)),
         Command::Tail(tail) => tail::run(&options, &tail),
-        Command::Generate { dir } => generate::run(Arguments::command(), &dir),
+        Command::Generate { dir } => generate::run(&Arguments::command(), &dir),
     }
 }
 
