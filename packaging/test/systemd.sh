@@ -21,6 +21,7 @@ umount "$ROOT/proc"
 install -D -m 644 "$package" "$ROOT/tmp/new.deb"
 rm -f "$ROOT/usr/sbin/policy-rc.d"
 chroot "$ROOT" dpkg -i /tmp/new.deb >"$ROOT/dpkg.log" 2>&1 || fail "cannot install: $(cat "$ROOT/dpkg.log")"
+echo "127.0.0.1 localhost" >"$ROOT/etc/hosts"
 # A bus with JetStream, and what is to be measured, are there from the start.
 mkdir -p "$ROOT/etc/systemd/system/multi-user.target.wants" "$ROOT/var/lib/nats"
 cat >"$ROOT/etc/systemd/system/bus.service" <<'UNIT'
@@ -29,7 +30,7 @@ ExecStart=/usr/sbin/nats-server --addr 127.0.0.1 --port 4222 --jetstream --store
 UNIT
 cat >"$ROOT/etc/systemd/system/exporter.service" <<'UNIT'
 [Service]
-ExecStart=/usr/bin/prometheus-node-exporter --web.listen-address=127.0.0.1:9100
+ExecStart=/usr/bin/prometheus-node-exporter --web.listen-address=127.0.0.1:9100 --log.level=error
 UNIT
 for unit in nats-server prometheus-node-exporter; do
   ln -sf /dev/null "$ROOT/etc/systemd/system/$unit.service"
@@ -54,9 +55,11 @@ YAML
 # A namespace of its own keeps the mounts away; its leader is the systemd inside.
 unshare --mount --propagation private systemd-nspawn --quiet --directory "$ROOT" --boot \
   --private-network --register=no --keep-unit --machine=prometheus-streams-test --link-journal=no \
-  --settings=no --as-pid2=no >"$WORK/console" 2>&1 </dev/null &
+  --settings=no >"$WORK/console" 2>&1 </dev/null &
 nspawn=$!
 stop_machine() {
+  local status=$?
+  [ "$status" = 0 ] || [ -z "${leader:-}" ] || inside journalctl --no-pager -n 60 -o cat >&2 || true
   kill -TERM "$nspawn" 2>/dev/null || true
   [ -z "${leader:-}" ] || kill -KILL "$leader" 2>/dev/null || true
   wait "$nspawn" 2>/dev/null || true
@@ -70,8 +73,9 @@ eventually() { # WHAT COMMAND…
   shift
   until "$@" >/dev/null 2>&1; do
     tries=$((tries + 1))
+    kill -0 "$nspawn" 2>/dev/null || fail "systemd-nspawn has ended: $(tail -n 5 "$WORK/console")"
     if [ "$tries" -gt "${PATIENCE:-240}" ]; then
-      inside journalctl --no-pager -n 40 -o cat >&2 || tail -n 20 "$WORK/console" >&2
+      tail -n 20 "$WORK/console" >&2
       fail "$what does not happen"
     fi
     sleep 0.5
@@ -157,7 +161,7 @@ inside sh -c 'mkdir -p /run/systemd/system/prometheus-streams-poller.service.d &
 inside systemctl daemon-reload
 inside systemctl restart prometheus-streams-poller.service
 pid=$(inside systemctl show --property MainPID --value prometheus-streams-poller.service)
-inside kill -STOP "$pid"
+inside sh -c "kill -STOP $pid"
 another() {
   is prometheus-streams-poller.service ActiveState active &&
     [ "$(inside systemctl show --property MainPID --value prometheus-streams-poller.service)" != "$pid" ]
@@ -172,12 +176,11 @@ for role in poller receiver; do
   expect "how it ended" success inside systemctl show --property Result --value "$unit"
   logged "$unit" "$role stopped" || fail "it does not say how it stopped"
 done
-if inside journalctl --no-pager -o cat | grep -i -e 'panicked' -e 'Permission denied' -e 'Operation not permitted' |
-  grep prometheus-streams; then
+log=$root/target/packages/systemd-$suite.log
+inside journalctl --no-pager -o cat -u prometheus-streams-poller.service -u prometheus-streams-receiver.service >"$log"
+if grep -i -e panicked -e 'permission denied' -e 'not permitted' -e 'scrape failed' "$log"; then
   fail "the sandbox is in the way"
 fi
-inside journalctl --no-pager -o cat -u prometheus-streams-poller.service -u prometheus-streams-receiver.service \
-  >"$root/target/packages/systemd-$suite.log"
 
 step "purged while both run"
 inside systemctl start prometheus-streams-poller.service prometheus-streams-receiver.service

@@ -41,6 +41,17 @@ struct Run {
     next: Option<(Config, Request)>,
 }
 
+impl Run {
+    /// It could not even begin.
+    fn never(error: ServiceError) -> Self {
+        Self {
+            result: Err(error),
+            was_ready: false,
+            next: None,
+        }
+    }
+}
+
 /// A reload that the part has been told of.
 struct Told {
     config: Config,
@@ -116,11 +127,7 @@ impl Life<'_> {
             Ok(pages) => pages,
             Err(error) => {
                 answer(asker, Err(chain(&error)));
-                return Run {
-                    result: Err(error),
-                    was_ready: false,
-                    next: None,
-                };
+                return Run::never(error);
             }
         };
         let (scrapes_tx, reloads) = mpsc::channel(SCRAPE_RELOADS);
@@ -142,11 +149,13 @@ impl Life<'_> {
         let mut told: Option<Told> = None;
         let result = loop {
             tokio::select! {
-                result = &mut running => break result,
-                () = self.notify.time_to_look() => self.notify.look(),
+                // The end is told before it comes.
+                biased;
                 () = self.stop.cancelled(), if !self.notify.is_stopping() => {
                     self.notify.stopping();
                 }
+                result = &mut running => break result,
+                () = self.notify.time_to_look() => self.notify.look(),
                 _ready_or_late = &mut up, if !is_up => {
                     is_up = true;
                     self.notify.up();
@@ -174,9 +183,6 @@ impl Life<'_> {
                 }
             }
         };
-        if self.stop.is_cancelled() {
-            self.notify.stopping();
-        }
         stop.cancel();
         if let Some(pages) = pages {
             drop(pages.await);
