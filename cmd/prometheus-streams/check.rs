@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use prometheus_streams::clock::Clock;
-use prometheus_streams::config::{self, Config, LoadError, Loaded, Problems, Role};
+use prometheus_streams::config::{self, Config, LoadError, Problems, Role};
 use prometheus_streams::discover::{self, Discovery, Groups};
 use prometheus_streams::scrape::{self, explain};
 use prometheus_streams::service::{self, EXIT_FAILED, EXIT_USAGE};
@@ -54,10 +54,12 @@ pub(crate) fn run(program: &service::Options, options: &Options) -> ExitCode {
     let prometheus = program.prometheus_config.as_deref();
     let checked = Config::load_with(&options.file, prometheus).and_then(|loaded| {
         require(&loaded.config, options.r#for)?;
-        Ok(loaded)
+        let mut warnings = loaded.verify_files()?;
+        warnings.splice(..0, loaded.warnings);
+        Ok((loaded.config, warnings))
     });
     match checked {
-        Ok(Loaded { config, warnings }) => {
+        Ok((config, warnings)) => {
             drop(print(&mut io::stdout(), &config::render(&warnings)));
             if options.targets || options.relabel.is_some() || options.scrape.is_some() {
                 return explain(&config, options);

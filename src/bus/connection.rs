@@ -6,14 +6,17 @@ use std::time::Duration;
 
 use async_nats::jetstream::context::ContextBuilder;
 use async_nats::jetstream::{self};
-use async_nats::{ConnectOptions, Event};
+use async_nats::{AuthError, ConnectOptions, Event};
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
-use super::{Auth, Settings};
-use crate::model::{Secret, SecretError};
+use super::Settings;
+use super::attempts::Attempts;
+use super::credentials::Credentials;
+use crate::model::SecretError;
 use crate::retry::Retry;
-use crate::tls::{self, TlsError};
+use crate::telemetry::chain;
+use crate::tls::{Live, TlsError};
 
 /// How long a request to the server, or an acknowledgement of a publish, may take.
 ///
@@ -28,9 +31,6 @@ const CLIENT_CAPACITY: usize = 256;
 
 const RECONNECT_MIN: Duration = Duration::from_millis(50);
 const RECONNECT_MAX: Duration = Duration::from_secs(4);
-
-/// While a server stays away, every so many attempts are worth another log line.
-const ATTEMPTS_PER_LINE: u64 = 30;
 
 /// A connection to NATS that is made for ever.
 #[derive(Debug, Clone)]
@@ -77,8 +77,15 @@ impl Bus {
             servers.push(server.map_err(|_invalid| BusError::Address(redact(url)))?);
         }
         let (connected_tx, connected) = watch::channel(false);
-        let options = options(&settings, name)?;
-        let attempts = Arc::new(AtomicU64::new(0));
+        let credentials = Credentials::open(&settings, &servers)?;
+        let options = options(&settings, credentials, name)?;
+        let attempts = Arc::new(Attempts::new(settings.tls_first));
+        let failed = Arc::clone(&attempts);
+        // It chooses no server: it is the one place that is told why an attempt failed.
+        let options = options.reconnect_to_server_callback(move |servers, _info| {
+            failed.note(&servers);
+            std::future::ready(None)
+        });
         let options = options.event_callback(move |event| {
             note(&event, &connected_tx, &attempts);
             std::future::ready(())
@@ -147,8 +154,19 @@ impl Bus {
     }
 }
 
-fn options(settings: &Settings, name: &str) -> Result<ConnectOptions, BusError> {
-    let mut options = ConnectOptions::new()
+fn options(
+    settings: &Settings,
+    credentials: Option<Credentials>,
+    name: &str,
+) -> Result<ConnectOptions, BusError> {
+    let options = match credentials {
+        None => ConnectOptions::new(),
+        Some(credentials) => ConnectOptions::with_auth_callback(move |nonce| {
+            let answer = credentials.answer(&nonce);
+            std::future::ready(answer.map_err(|error| AuthError::new(chain(&error))))
+        }),
+    };
+    let mut options = options
         .name(name)
         .retry_on_initial_connect()
         .max_reconnects(None)
@@ -158,39 +176,16 @@ fn options(settings: &Settings, name: &str) -> Result<ConnectOptions, BusError> 
         .client_capacity(CLIENT_CAPACITY)
         .reconnect_delay_callback(reconnect_delay);
     let wants_tls = settings.urls.iter().any(|url| url.starts_with("tls://"));
-    if settings.tls.is_some() || wants_tls {
-        let tls = tls::client_config(&settings.tls.clone().unwrap_or_default())?;
+    if settings.tls.is_some() || settings.tls_first || wants_tls {
+        let tls = settings.tls.clone().unwrap_or_default();
+        // The client keeps one configuration for ever; this one looks at its files each time.
+        let tls = Arc::new(Live::new(tls, Vec::new())).following()?;
         options = options.require_tls(true).tls_client_config(tls);
     }
-    match &settings.auth {
-        None => Ok(options),
-        Some(Auth::Password { user, password }) => {
-            Ok(options.user_and_password(user.clone(), password.reveal()?))
-        }
-        Some(Auth::Token(token)) => Ok(options.token(token.reveal()?)),
-        Some(Auth::NkeyFile(path)) => {
-            let seed = Secret::File(path.clone()).reveal()?;
-            let seed = seed
-                .lines()
-                .map(str::trim)
-                .find(|line| line.starts_with('S'));
-            let seed = seed.ok_or_else(|| BusError::Credentials {
-                path: path.display().to_string(),
-                detail: "it holds no nkey seed".to_owned(),
-            })?;
-            Ok(options.nkey(seed.to_owned()))
-        }
-        Some(Auth::CredentialsFile(path)) => {
-            // The library wants a line break behind the last line, too.
-            let text = Secret::File(path.clone()).reveal()? + "\n";
-            options
-                .credentials(&text)
-                .map_err(|error| BusError::Credentials {
-                    path: path.display().to_string(),
-                    detail: error.to_string(),
-                })
-        }
+    if settings.tls_first {
+        options = options.tls_first();
     }
+    Ok(options)
 }
 
 /// Backoff with jitter, so that a thousand sites do not come back to one server in step.
@@ -204,26 +199,17 @@ fn reconnect_delay(attempt: usize) -> Duration {
     }
 }
 
-fn note(event: &Event, connected: &watch::Sender<bool>, attempts: &AtomicU64) {
+fn note(event: &Event, connected: &watch::Sender<bool>, attempts: &Attempts) {
     match event {
         Event::Connected => {
-            info!(
-                attempts = attempts.swap(0, Ordering::Relaxed),
-                "connected to NATS"
-            );
+            info!(attempts = attempts.succeeded(), "connected to NATS");
             connected.send_replace(true);
         }
         Event::Disconnected => {
             warn!("lost the connection to NATS; connecting again");
             connected.send_replace(false);
         }
-        Event::ClientError(error) => {
-            let attempt = attempts.fetch_add(1, Ordering::Relaxed);
-            if attempt.is_multiple_of(ATTEMPTS_PER_LINE) {
-                let error = error.to_string();
-                warn!(attempt, error, "cannot connect to NATS; waiting for it");
-            }
-        }
+        Event::ClientError(error) => debug!(error = error.to_string(), "cannot connect to NATS"),
         Event::ServerError(error) => warn!(error = error.to_string(), "NATS reports an error"),
         Event::LameDuckMode => info!("the NATS server is about to stop; moving to another"),
         Event::SlowConsumer(_) => warn!("NATS messages come faster than they are taken"),

@@ -18,8 +18,10 @@
 //! Dead letters go to `<topic>.dead.<publisher>.<partition>.<lane>.<kind>`: one token more, so
 //! that no consumer of frames ever sees them.
 
+mod attempts;
 mod connection;
 mod consumer;
+mod credentials;
 mod follow;
 mod history;
 mod publish;

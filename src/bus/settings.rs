@@ -19,6 +19,8 @@ pub struct Settings {
     pub client_id: Option<String>,
     /// TLS, when the block stands in the configuration.
     pub tls: Option<tls::Settings>,
+    /// Whether the connection begins with TLS, before the server has said anything.
+    pub tls_first: bool,
     /// How we identify ourselves.
     pub auth: Option<Auth>,
     /// Whether a missing stream is created.

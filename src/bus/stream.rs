@@ -291,6 +291,7 @@ mod tests {
             stream: "PROMETHEUS".to_owned(),
             client_id: None,
             tls: None,
+            tls_first: false,
             auth: None,
             manage: true,
             max_age: Duration::from_secs(600),

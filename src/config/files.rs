@@ -176,6 +176,7 @@ pub(super) fn prometheus(
         let shared = Shared {
             publisher_label,
             external_labels: global.external_labels,
+            names: global.names,
         };
         let mut own = Report::new(report.file());
         let remote_write = match block.value("remote_write") {

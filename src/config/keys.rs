@@ -110,6 +110,7 @@ const STREAM_KEYS: &[&str] = &[
     "replicas",
     "storage",
     "tls",
+    "tls_first",
     "user",
     "password",
     "password_file",
@@ -142,6 +143,7 @@ pub(super) const TLS: Keys = Keys {
         "ca",
         "cert",
         "key",
+        "crl",
         "cache",
         "server_name",
         "insecure_skip_verify",
@@ -151,6 +153,7 @@ pub(super) const TLS: Keys = Keys {
         ("ca_file", "write `ca`"),
         ("cert_file", "write `cert`"),
         ("key_file", "write `key`"),
+        ("crl_file", "write `crl`"),
     ],
 };
 

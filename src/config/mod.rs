@@ -2,8 +2,8 @@
 //!
 //! In: one YAML file, for both roles. Out: a [`Config`] in which nothing needs to be checked again,
 //! with warnings, or every problem of the file at once, each with its line, its column and what
-//! would be right. This module alone knows the keys and their defaults. It reads no other
-//! file, opens no connection, and never shows the value of a secret or of a URL.
+//! would be right. This module alone knows the keys and their defaults. It reads no file but those
+//! that this one names, opens no connection, and never shows the value of a secret or of a URL.
 //!
 //! `crate::yaml` makes a tree with positions, `block` reads typed values out of it, `keys` lists what may
 //! stand where; `top`, `stream`, `tls`, `spool`, `http`, `sinks` and `jobs` read the blocks of these names.
@@ -36,7 +36,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use files::Text;
-use problem::{Place, Position, Report, START};
+use problem::{Place, Position, Report, START, TlsUse};
 
 use crate::{admin, bus, sink, telemetry};
 
@@ -84,6 +84,26 @@ pub struct Loaded {
     pub config: Config,
     /// What is accepted but has no effect, or another one than its author may believe.
     pub warnings: Vec<Problem>,
+    /// The blocks that name files of certificates.
+    tls: Vec<TlsUse>,
+}
+
+impl Loaded {
+    /// Reads the certificates, keys and revocation lists that the configuration names, each block
+    /// for itself, and returns what to know about them, or else what is wrong.
+    pub fn verify_files(&self) -> Result<Vec<Problem>, Problems> {
+        let (mut problems, mut warnings) = (Vec::new(), Vec::new());
+        for used in &self.tls {
+            let (problem, told) = used.verify();
+            problems.extend(problem);
+            warnings.extend(told);
+        }
+        if problems.is_empty() {
+            Ok(warnings)
+        } else {
+            Err(Problems::new(problems))
+        }
+    }
 }
 
 /// Why there is no configuration.
@@ -157,6 +177,23 @@ impl Config {
         relevant(self) == relevant(other)
     }
 
+    /// Returns the TLS settings of all connections that a role makes.
+    pub fn tls_of(&self, role: Role) -> Vec<&crate::tls::Settings> {
+        let (stream, sinks, scrapes) = match role {
+            Role::Poller => (&self.poller_stream, None, Some(&self.scrape.configs)),
+            Role::Receiver => {
+                let written = self.remote_write.iter().map(|endpoint| &endpoint.http);
+                let pushed = self.push_gateway.iter().map(|gateway| &gateway.http);
+                (&self.receiver_stream, Some(written.chain(pushed)), None)
+            }
+        };
+        let scraped = scrapes.into_iter().flatten().map(|config| &config.client);
+        let clients = sinks.into_iter().flatten().chain(scraped);
+        let clients = clients.filter_map(|client| client.tls.as_ref());
+        let stream = stream.iter().filter_map(|stream| stream.tls.as_ref());
+        stream.chain(clients).collect()
+    }
+
     /// Checks that there is all that a role needs.
     pub fn require(&self, role: Role) -> Result<(), Problems> {
         let mut report = Report::new(&self.file);
@@ -212,9 +249,14 @@ fn check_with(text: &str, file: &str, prometheus: Option<&Path>) -> Result<Loade
     let mut report = Report::new(file);
     let config = yaml::parse(text, &mut report)
         .and_then(|root| top::read(&root, file, prometheus, &mut report));
+    let tls = report.take_tls();
     let warnings = report.finish()?;
     match config {
-        Some(config) => Ok(Loaded { config, warnings }),
+        Some(config) => Ok(Loaded {
+            config,
+            warnings,
+            tls,
+        }),
         // Whoever returns nothing has said why, but the type cannot know.
         None => Err(problem_of_file(
             file,

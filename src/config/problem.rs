@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::values::printable;
+use crate::telemetry::chain;
+use crate::tls;
 
 pub(super) use crate::yaml::Position;
 
@@ -136,6 +138,41 @@ impl Place {
     }
 }
 
+/// A block of TLS settings.
+#[derive(Debug, Clone)]
+pub(super) struct TlsUse {
+    /// Where it stands; nothing is wrong with it yet.
+    block: Problem,
+    settings: tls::Settings,
+}
+
+impl TlsUse {
+    /// Reads the block's files, and returns what is wrong with them and what to know about them.
+    pub(super) fn verify(&self) -> (Option<Problem>, Vec<Problem>) {
+        let told = |what: String, remedy: &str| Problem {
+            what,
+            remedy: remedy.to_owned(),
+            ..self.block.clone()
+        };
+        match self.settings.verify() {
+            Ok(warnings) => {
+                let warnings = warnings.into_iter();
+                let warnings = warnings.map(|text| told(text, "have it renewed or fetched"));
+                (None, warnings.collect())
+            }
+            // A configuration is often checked before its machine has been enrolled, or elsewhere.
+            Err(error) if error.is_absence() => {
+                let remedy = "connections need it; this program could not check it";
+                (None, vec![told(chain(&error), remedy)])
+            }
+            Err(error) => {
+                let remedy = "replace it; without it there are no connections";
+                (Some(told(chain(&error), remedy)), Vec::new())
+            }
+        }
+    }
+}
+
 /// Gathers problems and warnings while a file is read.
 #[derive(Debug)]
 pub(super) struct Report {
@@ -146,6 +183,7 @@ pub(super) struct Report {
     /// What was found in other files, in the order in which they were read.
     others: Vec<Problem>,
     other_warnings: Vec<Problem>,
+    tls: Vec<TlsUse>,
 }
 
 impl Report {
@@ -159,6 +197,7 @@ impl Report {
             warnings: Vec::new(),
             others: Vec::new(),
             other_warnings: Vec::new(),
+            tls: Vec::new(),
         }
     }
 
@@ -168,7 +207,8 @@ impl Report {
     }
 
     /// Takes over what was found in another file, which this one names.
-    pub(super) fn absorb(&mut self, other: Self) {
+    pub(super) fn absorb(&mut self, mut other: Self) {
+        self.tls.append(&mut other.tls);
         match other.finish() {
             Ok(warnings) => self.other_warnings.extend(warnings),
             Err(problems) => self.add(problems),
@@ -205,6 +245,19 @@ impl Report {
             let warning = self.note(place, what.into(), remedy.into());
             self.warnings.push(warning);
         }
+    }
+
+    /// Remembers a block whose files can be looked at later; the configuration itself reads none.
+    pub(super) fn uses_tls(&mut self, place: &Place, settings: &tls::Settings) {
+        self.tls.push(TlsUse {
+            block: self.note(place, String::new(), String::new()),
+            settings: settings.clone(),
+        });
+    }
+
+    /// Returns the blocks whose files can be looked at.
+    pub(super) fn take_tls(&mut self) -> Vec<TlsUse> {
+        std::mem::take(&mut self.tls)
     }
 
     fn note(&self, place: &Place, what: String, remedy: String) -> Problem {

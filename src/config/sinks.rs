@@ -71,6 +71,8 @@ pub(super) struct Shared {
     /// `publisher_label` where the endpoint does not say.
     pub(super) publisher_label: bool,
     pub(super) external_labels: Labels,
+    /// What names relabel rules may make.
+    pub(super) names: NameValidation,
 }
 
 /// Reads the list `remote_write`.
@@ -126,7 +128,7 @@ fn endpoint(
     let publisher_label = block.boolean("publisher_label", report);
     let write_relabel = block
         .value("write_relabel_configs")
-        .map(|value| relabel::read(&value, NameValidation::default(), report));
+        .map(|value| relabel::read(&value, shared.names, report));
     let besides = remote_write::Besides {
         exemplars: block.boolean("send_exemplars", report).unwrap_or(false),
         native_histograms: block

@@ -31,14 +31,15 @@ const URLS_MAX: usize = 100;
 
 const URL_REMEDY: &str = "write `nats://host:4222`, `tls://host:4222` or `host:4222`";
 
-/// Reads one of the two blocks; `tls` is the block at the top level.
+/// Reads one of the two blocks; `identity` and `tls` stand at the top level.
 pub(super) fn read(
     block: &Block<'_>,
+    identity: &str,
     tls: Option<&crate::tls::Settings>,
     report: &mut Report,
 ) -> Settings {
     let own_tls = block.block("tls", &keys::TLS, report);
-    let own_tls = own_tls.map(|block| tls::read(&block, report));
+    let own_tls = own_tls.map(|block| tls::read(&block, identity, report));
     let replicas = block.integer("replicas", &REPLICAS, report).unwrap_or(1);
     let storage = [("file", Storage::File), ("memory", Storage::Memory)];
     Settings {
@@ -47,6 +48,7 @@ pub(super) fn read(
         stream: stream(block, report).unwrap_or(STREAM).to_owned(),
         client_id: name(block, "client_id", report).map(str::to_owned),
         tls: own_tls.or_else(|| tls.cloned()),
+        tls_first: block.boolean("tls_first", report).unwrap_or(false),
         auth: auth(block, report),
         manage: block.boolean("manage", report).unwrap_or(true),
         max_age: block

@@ -4,7 +4,7 @@ use super::block::Block;
 use super::problem::Report;
 use super::yaml::Kind;
 use crate::model::Secret;
-use crate::tls::{Pem, Settings, Version};
+use crate::tls::{Pem, Settings, SslDir, Version};
 
 /// Where certificates come from.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -24,32 +24,77 @@ const VERSIONS: [(&str, Version); 2] = [("TLS12", Version::Tls12), ("TLS13", Ver
 /// What Prometheus may still speak, and we do not (RFC 8996).
 const OLD_VERSIONS: [&str; 2] = ["TLS10", "TLS11"];
 
-/// Reads the ancestor's block, where certificates are always files.
-pub(super) fn read(block: &Block<'_>, report: &mut Report) -> Settings {
-    if block.choice("scheme", &SCHEMES, report) == Some(Scheme::Puppet) {
-        if let Some(value) = block.value("scheme") {
-            let remedy = "use scheme `file` with `ca`, `cert` and `key`";
-            report.problem(&value.place, "scheme `puppet` is not supported yet", remedy);
-        }
-    } else {
-        for key in ["identity", "ssl_dir", "cache"] {
-            let is_text = block
-                .value(key)
-                .is_none_or(|value| value.scalar("a string", report).is_some());
-            if is_text {
-                block.no_effect(key, "scheme `file` names every file", report);
-            }
-        }
-    }
+/// Reads the ancestor's block, where certificates are always files; `identity` is this site's.
+pub(super) fn read(block: &Block<'_>, identity: &str, report: &mut Report) -> Settings {
+    let scheme = block.choice("scheme", &SCHEMES, report);
+    let files = match scheme {
+        Some(Scheme::Puppet) => by_puppet(block, identity, report),
+        Some(Scheme::File) | None => by_files(block, report),
+    };
+    no_effect(block, &["cache"], "nothing is cached", report);
+    let common = common(block, report);
     let settings = Settings {
+        min_version: block.choice("min_version", &VERSIONS, report),
+        server_name: common.server_name,
+        insecure_skip_verify: common.insecure_skip_verify,
+        ..files
+    };
+    if settings.insecure_skip_verify && block.has("crl") {
+        let why = "with `insecure_skip_verify` any certificate will do";
+        block.no_effect("crl", why, report);
+    }
+    check(block, &settings, ["`cert`", "`key`"], report);
+    report.uses_tls(&block.place, &settings);
+    settings
+}
+
+fn by_files(block: &Block<'_>, report: &mut Report) -> Settings {
+    let why = "scheme `file` names every file";
+    no_effect(block, &["identity", "ssl_dir"], why, report);
+    Settings {
         ca: block.file("ca", report).map(Pem::File),
         cert: block.file("cert", report).map(Pem::File),
         key: block.file("key", report).map(Secret::File),
-        min_version: block.choice("min_version", &VERSIONS, report),
-        ..common(block, report)
-    };
-    check(block, &settings, ["`cert`", "`key`"], report);
-    settings
+        crl: block.file("crl", report).map(Pem::File),
+        ..Settings::default()
+    }
+}
+
+/// Reads which files of an ssldir are ours.
+fn by_puppet(block: &Block<'_>, identity: &str, report: &mut Report) -> Settings {
+    const REMEDY: &str = "write the name that is enrolled, such as `site.example.net`";
+    let why = "scheme `puppet` knows the files of its `ssl_dir`";
+    no_effect(block, &["ca", "cert", "key", "crl"], why, report);
+    let dir = block.folder("ssl_dir", report);
+    let dir = dir.unwrap_or_else(SslDir::default_dir);
+    let certname = block.text("identity", report);
+    match (certname, block.value("identity")) {
+        (Some(name), Some(value)) if !SslDir::is_certname(name) => {
+            let expected = "a name that Puppet takes: small letters, digits, `.`, `-` and `_`";
+            value.refuse(name, expected, REMEDY, report);
+        }
+        (None, None) if !SslDir::is_certname(identity) => {
+            let what = format!(
+                "`{}` needs `identity`, since that of the top level is no name that Puppet takes",
+                block.place.name
+            );
+            report.problem(&block.place, what, REMEDY);
+        }
+        _ => {}
+    }
+    SslDir::new(dir, certname.unwrap_or(identity)).settings()
+}
+
+/// Warns of keys that are for another scheme; what stands there must still be text.
+fn no_effect(block: &Block<'_>, keys: &[&str], why: &str, report: &mut Report) {
+    for key in keys {
+        let is_text = block
+            .value(key)
+            .is_none_or(|value| value.scalar("a string", report).is_some());
+        if is_text {
+            block.no_effect(key, why, report);
+        }
+    }
 }
 
 /// Reads Prometheus's `tls_config`.
@@ -68,6 +113,7 @@ pub(super) fn read_tls_config(block: &Block<'_>, report: &mut Report) -> Setting
         ["`cert` or `cert_file`", "`key` or `key_file`"],
         report,
     );
+    report.uses_tls(&block.place, &settings);
     settings
 }
 

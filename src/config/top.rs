@@ -56,9 +56,9 @@ pub(super) fn read(
     let site_timeout = site_timeout(&block, report);
     let tls = block
         .block("tls", &keys::TLS, report)
-        .map(|block| tls::read(&block, report));
-    let poller_stream = stream(&block, "poller_stream", tls.as_ref(), report);
-    let receiver_stream = stream(&block, "receiver_stream", tls.as_ref(), report);
+        .map(|block| tls::read(&block, &identity, report));
+    let poller_stream = stream(&block, "poller_stream", &identity, tls.as_ref(), report);
+    let receiver_stream = stream(&block, "receiver_stream", &identity, tls.as_ref(), report);
     let spool = block
         .block("spool", &keys::SPOOL, report)
         .and_then(|block| spool::read(&block, report));
@@ -72,6 +72,7 @@ pub(super) fn read(
             .as_ref()
             .is_some_and(|gateway| gateway.publisher_label),
         external_labels: global.external_labels.clone(),
+        names: global.names,
     };
     let mut remote_write = match block.value("remote_write") {
         Some(value) => sinks::remote_write(&value, &shared, report),
@@ -256,11 +257,12 @@ fn admin(block: &Block<'_>, report: &mut Report) -> Option<admin::Settings> {
 fn stream(
     block: &Block<'_>,
     key: &str,
+    identity: &str,
     tls: Option<&crate::tls::Settings>,
     report: &mut Report,
 ) -> Option<bus::Settings> {
     let block = block.block(key, stream::keys_of(key), report)?;
-    Some(stream::read(&block, tls, report))
+    Some(stream::read(&block, identity, tls, report))
 }
 
 /// Accepts the ancestor's block, whatever stands in it.

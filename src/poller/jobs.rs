@@ -4,7 +4,7 @@
 //! the pool when its discovery has found something. A new configuration is set up as a whole before
 //! anything of the old one ends.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
@@ -67,6 +67,8 @@ pub(super) struct Job {
     /// Targets that another job scrapes.
     pub(super) shadowed: usize,
     pub(super) is_over_limit: bool,
+    /// Addresses of targets that are not usable, and why: what has been said already.
+    pub(super) unusable: HashSet<(String, String)>,
 }
 
 /// What becomes of a scrape configuration.
@@ -226,6 +228,7 @@ impl Jobs {
             _waker: waker.drop_guard(),
             shadowed: 0,
             is_over_limit: false,
+            unusable: HashSet::new(),
         })
     }
 

@@ -212,13 +212,16 @@ impl Pool {
         let groups = job.groups()?;
         let targets = scrape::targets(&job.config, &groups);
         let name = &*job.config.job_name;
-        for invalid in &targets.invalid {
-            warn!(
-                job = name,
-                error = chain(&invalid.error),
-                "a target is not usable"
-            );
+        let unusable = targets.invalid.iter().map(|invalid| {
+            let discovered = invalid.origin.discovered(&job.config);
+            let address = discovered.get("__address__").to_owned();
+            (address, chain(&invalid.error))
+        });
+        let unusable: HashSet<(String, String)> = unusable.collect();
+        for (address, error) in unusable.difference(&job.unusable) {
+            warn!(job = name, address, error, "a target is not usable");
         }
+        job.unusable = unusable;
         if targets.is_over_limit != job.is_over_limit {
             job.is_over_limit = targets.is_over_limit;
             if targets.is_over_limit {

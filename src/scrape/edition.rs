@@ -46,6 +46,8 @@ pub(super) struct Edited {
     pub(super) column: Column,
     /// Samples among them, without those of the report.
     pub(super) published: usize,
+    /// Samples that pass the rules, whether they are published or not.
+    pub(super) kept: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,7 +194,11 @@ impl Edition {
             let value = Value::new(number as f64);
             column.set(page.position(name)?, value);
         }
-        Some(Edited { column, published })
+        Some(Edited {
+            column,
+            published,
+            kept,
+        })
     }
 
     /// Returns what is published of a series of the target's own page.
@@ -308,6 +314,8 @@ pub(super) struct Rewritten {
     pub(super) text: Vec<u8>,
     /// Samples in it, without those of the report.
     pub(super) samples: usize,
+    /// Samples that pass the rules, whether they are in it or not.
+    pub(super) kept: usize,
 }
 
 /// Why a body is not published.
@@ -388,13 +396,18 @@ impl TextEdition {
             samples += 1;
             Some(Cow::Owned(text.to_string()))
         })?;
+        let kept = samples + late;
         if late > 0 {
-            let kept = format!("{SAMPLES_KEPT} {}\n", samples + late);
-            text.splice(..0, kept.into_bytes());
+            let line = format!("{SAMPLES_KEPT} {kept}\n");
+            text.splice(..0, line.into_bytes());
         }
         match refused {
             Some(refused) => Err(refused.into()),
-            None => Ok(Rewritten { text, samples }),
+            None => Ok(Rewritten {
+                text,
+                samples,
+                kept,
+            }),
         }
     }
 }

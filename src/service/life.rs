@@ -14,7 +14,8 @@ use super::{Context, Ending, Options, ServiceError, load, warn_of};
 use crate::admin::{Admin, Readiness};
 use crate::clock::Clock;
 use crate::config::{Config, Loaded, Role};
-use crate::telemetry::{Metrics, chain};
+use crate::telemetry::{LogHandle, Metrics, chain};
+use crate::tls;
 
 /// New scrape configurations on their way to the part: one, since the next request is looked at
 /// when the part has answered.
@@ -29,6 +30,7 @@ pub(super) struct Life<'l> {
     pub(super) reloads: Reloads,
     pub(super) requests: mpsc::Receiver<Request>,
     pub(super) metrics: ReloadMetrics,
+    pub(super) log: LogHandle,
     pub(super) notify: Notify,
 }
 
@@ -119,8 +121,12 @@ impl Life<'_> {
         F: Future<Output = Result<Ending, E>>,
         E: std::error::Error + Send + Sync + 'static,
     {
+        self.log.set_level(config.log.level);
         let metrics = Metrics::new();
         self.metrics.register(&metrics);
+        metrics.register("tls", |registry| {
+            tls::Metrics::register(registry, config.tls_of(self.role));
+        });
         let stop = self.stop.child_token();
         let ready = Readiness::default();
         let pages = match self.open_pages(config, &metrics, &ready, &stop) {
@@ -204,6 +210,7 @@ impl Life<'_> {
         match &outcome {
             Ok(()) => {
                 *config = told.config;
+                self.log.set_level(config.log.level);
                 self.metrics.succeeded(&Clock::system());
             }
             Err(_) => self.metrics.failed(),
@@ -236,13 +243,15 @@ impl Life<'_> {
     /// Reads the file again.
     fn look(
         &self,
-        config: &Config,
+        config: &mut Config,
         request: Request,
         scrapes: &mpsc::Sender<ScrapeReload>,
     ) -> Look {
         info!(config = %self.file.display(), "reading the configuration again");
         let new = match load(self.role, self.options, self.file) {
-            Ok(Loaded { config, warnings }) => {
+            Ok(Loaded {
+                config, warnings, ..
+            }) => {
                 warn_of(&warnings);
                 config
             }
@@ -260,8 +269,14 @@ impl Life<'_> {
             return Look::Anew(Box::new(new), request);
         }
         if self.role == Role::Receiver || config.scrape == new.scrape {
+            if config.log.level == new.log.level {
+                info!("nothing has changed");
+            } else {
+                self.log.set_level(new.log.level);
+                info!(level = ?new.log.level, "only how much is logged has changed");
+            }
+            config.log = new.log;
             self.metrics.succeeded(&Clock::system());
-            info!("nothing has changed");
             request.answer(Ok(()));
             return Look::Done;
         }

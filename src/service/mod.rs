@@ -181,7 +181,9 @@ where
     F: Future<Output = Result<Ending, E>>,
     E: std::error::Error + Send + Sync + 'static,
 {
-    let Loaded { config, warnings } = loaded;
+    let Loaded {
+        config, warnings, ..
+    } = loaded;
     let log = telemetry::init_log(&config.log)?;
     let version = env!("CARGO_PKG_VERSION");
     info!(version, config = %file.display(), identity = %config.identity, "{role} starts");
@@ -190,7 +192,7 @@ where
     let signals = Signals::open().map_err(ServiceError::Signal)?;
     let (stop, abort) = (CancellationToken::new(), CancellationToken::new());
     let (reloads, requests) = Reloads::new();
-    tokio::spawn(signals.watch(stop.clone(), abort.clone(), log, reloads.clone()));
+    tokio::spawn(signals.watch(stop.clone(), abort.clone(), log.clone(), reloads.clone()));
     let metrics = ReloadMetrics::default();
     metrics.succeeded(&Clock::system());
     let mut life = Life {
@@ -201,6 +203,7 @@ where
         reloads,
         requests,
         metrics,
+        log,
         notify: Notify::open(role, &Manager::from_environment()),
     };
     let result = abort.run_until_cancelled(life.lead(config, part)).await;

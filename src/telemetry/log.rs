@@ -1,5 +1,6 @@
 //! Logs: text on standard error, or JSON lines in a file that can be reopened.
 
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
@@ -43,46 +44,78 @@ pub enum LogError {
 }
 
 /// Logs that are being written.
-#[derive(Debug, Clone)]
-pub struct LogHandle(Option<LogFile>);
+#[derive(Clone)]
+pub struct LogHandle {
+    file: Option<LogFile>,
+    filter: Arc<dyn Fn(EnvFilter) + Send + Sync>,
+}
 
 impl LogHandle {
     /// Opens the file again, after it was moved away; without a file nothing happens.
     pub fn reopen(&self) -> Result<(), LogError> {
-        match &self.0 {
+        match &self.file {
             Some(log) => log.reopen(),
             None => Ok(()),
         }
+    }
+
+    /// Logs at another level from now on.
+    pub fn set_level(&self, level: Level) {
+        (self.filter)(filter(level));
+    }
+}
+
+impl fmt::Debug for LogHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("LogHandle").field(&self.file).finish()
     }
 }
 
 /// Sets up logging for the whole process; call once.
 pub fn init_log(settings: &LogSettings) -> Result<LogHandle, LogError> {
-    let level = match settings.level {
-        Level::Info => "info",
-        Level::Debug => "debug",
-    };
-    // The libraries below us log each attempt on their own; we say once what changed.
-    let directives = format!(
-        "warn,prometheus_streams={level},async_nats=error,kube_client=off,kube_runtime=off"
-    );
-    let builder = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(directives));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter(settings.level));
     match &settings.file {
         None => {
             let builder = builder
                 .with_writer(io::stderr)
                 .with_target(false)
-                .with_ansi(io::stderr().is_terminal());
+                .with_ansi(io::stderr().is_terminal())
+                .with_filter_reloading();
+            let reload = builder.reload_handle();
             builder.try_init().map_err(|_already| LogError::Twice)?;
-            Ok(LogHandle(None))
+            Ok(LogHandle {
+                file: None,
+                // It fails only when there are no logs any more.
+                filter: Arc::new(move |filter| drop(reload.reload(filter))),
+            })
         }
         Some(path) => {
             let log = LogFile::open(path)?;
-            let builder = builder.json().flatten_event(true).with_writer(log.clone());
+            let builder = builder
+                .json()
+                .flatten_event(true)
+                .with_writer(log.clone())
+                .with_filter_reloading();
+            let reload = builder.reload_handle();
             builder.try_init().map_err(|_already| LogError::Twice)?;
-            Ok(LogHandle(Some(log)))
+            Ok(LogHandle {
+                file: Some(log),
+                filter: Arc::new(move |filter| drop(reload.reload(filter))),
+            })
         }
     }
+}
+
+/// Returns what is logged at a level.
+fn filter(level: Level) -> EnvFilter {
+    let level = match level {
+        Level::Info => "info",
+        Level::Debug => "debug",
+    };
+    // The libraries below us log each attempt on their own; we say once what changed.
+    let directives =
+        format!("warn,prometheus_streams={level},async_nats=off,kube_client=off,kube_runtime=off");
+    EnvFilter::new(directives)
 }
 
 /// A log file that several threads write to, each line whole.

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use super::{Pem, Settings};
 use crate::model::Secret;
 
+/// The longest name: with `.pem` behind it, it is a file's.
+const CERTNAME_MAX: usize = 250;
+
 /// A folder that is laid out as a Puppet agent's `ssldir`, and the name to look for in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SslDir {
@@ -19,6 +22,27 @@ impl SslDir {
             dir: dir.into(),
             certname: certname.into(),
         }
+    }
+
+    /// Returns where Puppet keeps its files by default, for whoever runs this program.
+    pub fn default_dir() -> PathBuf {
+        let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
+        match home {
+            Some(home) if !rustix::process::geteuid().is_root() => {
+                Path::new(&home).join(".puppetlabs/etc/puppet/ssl")
+            }
+            _ => "/etc/puppetlabs/puppet/ssl".into(),
+        }
+    }
+
+    /// Tells whether a name can be one of Puppet's, which never has capital letters, and whether it
+    /// can be the name of a file.
+    pub fn is_certname(name: &str) -> bool {
+        let is_good =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte);
+        (1..=CERTNAME_MAX).contains(&name.len())
+            && !name.starts_with('.')
+            && name.bytes().all(is_good)
     }
 
     /// Returns the folder.
@@ -63,6 +87,7 @@ impl SslDir {
             cert: Some(Pem::File(self.cert())),
             key: Some(Secret::File(self.key())),
             crl: Some(Pem::File(self.crl())),
+            ssl_dir: Some(self.clone()),
             ..Settings::default()
         }
     }

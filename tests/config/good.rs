@@ -11,7 +11,7 @@ use prometheus_streams::sink::pushgateway::OnFailure;
 use prometheus_streams::sink::remote_write::Besides;
 use prometheus_streams::spool;
 use prometheus_streams::telemetry::Level;
-use prometheus_streams::tls::{Pem, Version};
+use prometheus_streams::tls::{Pem, SslDir, Version};
 
 use crate::{folder, load, targets};
 
@@ -284,7 +284,7 @@ fn a_set_stream_wins_over_the_cluster_id() {
 #[test]
 fn a_stream_has_the_tls_of_the_top_level_unless_it_has_its_own() {
     let (config, warnings) = load(
-        "tls: {scheme: manual, ca: ca.pem, cert: cert.pem, key: key.pem}\n\
+        "tls: {scheme: manual, ca: ca.pem, cert: cert.pem, key: key.pem, crl: crl.pem}\n\
          poller_stream: {urls: a}\n\
          receiver_stream: {urls: a, tls: {server_name: nats, insecure_skip_verify: true, min_version: TLS13}}\n",
     );
@@ -294,6 +294,7 @@ fn a_stream_has_the_tls_of_the_top_level_unless_it_has_its_own() {
     assert_eq!(tls.ca, Some(Pem::File(file("ca.pem"))));
     assert_eq!(tls.cert, Some(Pem::File(file("cert.pem"))));
     assert_eq!(tls.key, Some(Secret::File(file("key.pem"))));
+    assert_eq!(tls.crl, Some(Pem::File(file("crl.pem"))));
     let tls = config.receiver_stream.unwrap().tls.unwrap();
     assert_eq!((tls.ca, tls.server_name.as_deref()), (None, Some("nats")));
     assert_eq!(
@@ -486,6 +487,25 @@ fn an_endpoint_follows_the_gateway_with_the_publisher_label() {
 }
 
 #[test]
+fn an_ssldir_names_its_files() {
+    #[track_caller]
+    fn check(text: &str, expected: &SslDir) {
+        let (config, _) = load(text);
+        let stream = config.poller_stream.unwrap();
+        let tls = stream.tls.unwrap();
+        assert_eq!(tls, expected.settings());
+        assert!(stream.tls_first);
+    }
+    let stream = "poller_stream: {urls: a, tls_first: true}\n";
+    let tls = "tls: {scheme: puppet, identity: prom.example.net, ssl_dir: /etc/ssl}\n";
+    let expected = SslDir::new("/etc/ssl", "prom.example.net");
+    check(&format!("{tls}{stream}"), &expected);
+    let short = "identity: usdc1.example.net\ntls: {scheme: puppet}\n";
+    let expected = SslDir::new(SslDir::default_dir(), "usdc1.example.net");
+    check(&format!("{short}{stream}"), &expected);
+}
+
+#[test]
 fn keys_without_effect_are_warned_of() {
     #[track_caller]
     fn check(text: &str, expected: &[&str]) {
@@ -505,6 +525,14 @@ fn keys_without_effect_are_warned_of() {
     check(
         "tls: {identity: a, cache: b, ssl_dir: c}\n",
         &["`identity`", "`cache`", "`ssl_dir`"],
+    );
+    check(
+        "tls: {scheme: puppet, identity: a, ca: b, cert: c, key: d, crl: e, cache: f}\n",
+        &["`ca`", "`cert`", "`key`", "`crl`", "`cache`"],
+    );
+    check(
+        "tls: {insecure_skip_verify: true, crl: e}\n",
+        &["`crl` has no effect: with `insecure_skip_verify`"],
     );
     check("monitor_address: ::1\n", &["`monitor_port` is not set"]);
     check(

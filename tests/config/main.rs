@@ -40,7 +40,9 @@ fn files(name: &str) -> Vec<PathBuf> {
 #[track_caller]
 fn load(text: &str) -> (config::Config, Vec<String>) {
     match config::check(text, "/etc/prometheus-streams/config.yaml") {
-        Ok(Loaded { config, warnings }) => {
+        Ok(Loaded {
+            config, warnings, ..
+        }) => {
             let warnings = warnings.iter().map(ToString::to_string).collect();
             (config, warnings)
         }

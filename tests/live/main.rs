@@ -30,6 +30,7 @@ mod same_targets;
 mod silent;
 mod spool;
 mod stream;
+mod tls;
 mod values;
 
 #[path = "../parity/run/mod.rs"]

@@ -147,6 +147,74 @@ fn targets_of_a_file_come_and_go_while_the_poller_runs() {
 }
 
 #[test]
+fn a_target_that_is_not_usable_is_told_once() {
+    run(SCENARIO, async |lab| {
+        let site = Site::start(lab).await;
+        let file = lab.file("targets", "json");
+        let bad = ("bad", "http://127.0.0.1/");
+        let write = |good: &[(&str, usize)]| {
+            let mut groups = site.job("", good)["static_configs"].clone();
+            let group = json!({"targets": [bad.1], "labels": {"instance": bad.0}});
+            groups.as_array_mut().unwrap().push(group);
+            let draft = file.with_extension("draft");
+            fs::write(&draft, groups.to_string()).unwrap();
+            fs::rename(&draft, &file).unwrap();
+        };
+        write(&[("one", 0)]);
+        let mut job = site.job("files", &[]);
+        job["file_sd_configs"] = json!([{"files": [file.to_str().unwrap()]}]);
+        let poller = Program::poller(lab, site.config(&json!([job])));
+        site.is_scraped("one").await;
+        write(&[("one", 0), ("two", 1)]);
+        site.is_scraped("two").await;
+        write(&[("one", 0), ("two", 1), ("three", 2)]);
+        site.is_scraped("three").await;
+        let log = poller.log();
+        assert_eq!(log.matches("a target is not usable").count(), 1, "{log}");
+        assert!(log.contains(bad.1), "{log}");
+    });
+}
+
+#[test]
+fn how_much_is_logged_follows_a_reload() {
+    run(SCENARIO, async |lab| {
+        let site = Site::start(lab).await;
+        let mut config = site.config(&json!([site.job("stays", &[("one", 0)])]));
+        config["debug"] = false.into();
+        let poller = Program::poller(lab, config.clone());
+        site.is_scraped("one").await;
+        let is_debug = |log: &str| log.lines().any(|line| line.contains("DEBUG"));
+        assert!(!is_debug(&poller.log()), "{}", poller.log());
+        config["debug"] = true.into();
+        poller.rewrite(config.clone());
+        poller.hang_up();
+        wait_until(SOON, "scrapes are logged", async || {
+            let log = poller.log();
+            is_debug(&log).then_some(()).ok_or(log)
+        })
+        .await;
+        // Nothing was started anew for it.
+        site.was_scraped_without_a_gap("one");
+        config["debug"] = false.into();
+        poller.rewrite(config);
+        poller.hang_up();
+        wait_until(SOON, "scrapes are not logged any more", async || {
+            let served = site.targets.served(0);
+            let lines = poller.log().lines().count();
+            wait_until(SOON, "scrapes go on", async || {
+                let is_on = site.targets.served(0) > served + 1;
+                is_on.then_some(()).ok_or_else(|| "not yet".to_owned())
+            })
+            .await;
+            let log = poller.log();
+            let is_quiet = !log.lines().skip(lines).any(|line| line.contains("DEBUG"));
+            is_quiet.then_some(()).ok_or(log)
+        })
+        .await;
+    });
+}
+
+#[test]
 fn a_hangup_reads_the_configuration_again() {
     run(SCENARIO, async |lab| {
         let site = Site::start(lab).await;

@@ -480,6 +480,7 @@ async fn consumer(nats: &NatsServer, name: &str) -> mpsc::Receiver<Incoming> {
         stream: "PROMETHEUS".to_owned(),
         client_id: None,
         tls: None,
+        tls_first: false,
         auth: None,
         manage: false,
         max_age: Duration::from_secs(600),

@@ -114,6 +114,16 @@ impl NatsServer {
         .await;
     }
 
+    /// Writes another configuration, for the next start.
+    pub(crate) fn rewrite(&self, config: &str) {
+        std::fs::write(self.config.as_ref().unwrap(), config).unwrap();
+    }
+
+    /// Returns a page of what the server says about itself.
+    pub(crate) async fn page(&self, path: &str) -> Result<String, String> {
+        get(self.monitor, path).await
+    }
+
     /// Kills the server.
     pub(crate) fn stop(&mut self) {
         self.process = None;
@@ -148,6 +158,13 @@ impl NodeExporter {
         let port = free_port();
         let mut command = Command::new("prometheus-node-exporter");
         command.arg(format!("--web.listen-address=127.0.0.1:{port}"));
+        // Other tests mount folders and make network devices meanwhile: of two who look a moment
+        // apart only one would see them.
+        command.args([
+            "--collector.filesystem.mount-points-exclude=^/(dev|proc|run|sys|tmp|var)($|/)",
+            "--collector.netdev.device-exclude=^(veth|ve-|vb-).*",
+            "--collector.netclass.ignored-devices=^(veth|ve-|vb-).*",
+        ]);
         let process = Process::spawn(lab, "node-exporter", &mut command);
         wait_until(START, "the exporter starts", async || {
             get(port, "/metrics").await

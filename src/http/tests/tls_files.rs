@@ -1,6 +1,9 @@
 //! Certificates: whom both clients trust, who they are, and what happens when files change.
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, IsCa, Issuer,
+    KeyIdMethod, KeyPair, RevokedCertParams, SerialNumber,
+};
 
 use super::*;
 use crate::tls::Version;
@@ -30,6 +33,23 @@ impl Authority {
         params.not_after = rcgen::date_time_ymd(last_year, 1, 1);
         let key = KeyPair::generate().unwrap();
         (params.signed_by(&key, &self.issuer).unwrap(), key)
+    }
+
+    fn revoke(&self, serial: u64) -> String {
+        let params = CertificateRevocationListParams {
+            this_update: rcgen::date_time_ymd(2001, 1, 1),
+            next_update: rcgen::date_time_ymd(2999, 1, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: vec![RevokedCertParams {
+                serial_number: SerialNumber::from(serial),
+                revocation_time: rcgen::date_time_ymd(2001, 1, 1),
+                reason_code: None,
+                invalidity_date: None,
+            }],
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        params.signed_by(&self.issuer).unwrap().pem().unwrap()
     }
 
     async fn serve(&self, name: &str, last_year: i32) -> (Server, Url) {
@@ -158,6 +178,22 @@ async fn an_authority_that_is_replaced_is_trusted_without_a_restart() {
     assert_eq!(error.reason(), FailureReason::Tls);
     assert!(error.to_string().contains("ca.pem"), "{error}");
     get(&client, new_url).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn a_certificate_on_a_revocation_list_is_refused() {
+    let ours = Authority::new();
+    let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    params.serial_number = Some(SerialNumber::from(5));
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.signed_by(&key, &ours.issuer).unwrap();
+    let (_server, url) = serve(acceptor(&certificate, &key, &[])).await;
+    for (serial, is_good) in [(4, true), (5, false)] {
+        let mut settings = ours.trusting();
+        let revoked = Some(Pem::Inline(ours.revoke(serial)));
+        settings.tls.as_mut().unwrap().crl = revoked;
+        check(&settings, &url, is_good).await;
+    }
 }
 
 /// Shows the name that a target is asked for, and nothing else.

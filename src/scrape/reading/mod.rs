@@ -101,6 +101,28 @@ pub(in crate::scrape) enum ReadError {
     },
 }
 
+/// The samples of a body.
+#[derive(Debug, Clone, Copy)]
+struct Counts {
+    /// That the target exposes.
+    samples: usize,
+    /// That pass the rules: what `sample_limit` limits.
+    kept: usize,
+    /// That are published.
+    published: usize,
+}
+
+impl Counts {
+    /// Counts the samples of a body that is published as it is.
+    fn all(samples: usize) -> Self {
+        Self {
+            samples,
+            kept: samples,
+            published: samples,
+        }
+    }
+}
+
 /// What stands between a body and its columns.
 enum NoColumns {
     Text(Cause),
@@ -179,18 +201,21 @@ impl Reading {
         let time_max_ms = time_ms.saturating_add(AHEAD_MS_MAX);
         let beside = histograms.len();
         let read = self.columns(text, beside, time_max_ms, shapes);
-        let read = read.and_then(|(mut columns, samples, published)| {
+        let read = read.and_then(|(mut columns, mut counts)| {
             let kept = self.add_histograms(&mut columns.column, histograms)?;
-            Ok((columns, samples + beside, published + kept))
+            counts.samples += beside;
+            counts.kept += kept;
+            counts.published += kept;
+            Ok((columns, counts))
         });
         match read {
-            Ok((columns, samples, published)) => {
+            Ok((columns, counts)) => {
                 self.text = None;
-                self.check_samples(published)?;
+                self.check_samples(counts.kept)?;
                 Ok(Exposition {
                     body: Body::Columns(columns),
-                    samples,
-                    published,
+                    samples: counts.samples,
+                    published: counts.published,
                     lost_histograms: 0,
                     cause: None,
                 })
@@ -243,7 +268,7 @@ impl Reading {
         let summary = exposition::check(&text.text, text.format)?;
         let samples = summary.samples + histograms;
         let is_late = summary.latest_ms.is_some_and(|time| time > time_max_ms);
-        let (body, published) = if is_late || self.rewrites(summary.latest_ms.is_some()) {
+        let (body, counts) = if is_late || self.rewrites(summary.latest_ms.is_some()) {
             let report = self.report(samples, text);
             let (body, format) = (&text.text, text.format);
             let texts = &mut self.texts;
@@ -252,11 +277,16 @@ impl Reading {
                 text: written.text.into(),
                 format,
             };
-            (text, written.samples)
+            let counts = Counts {
+                samples,
+                kept: written.kept,
+                published: written.samples,
+            };
+            (text, counts)
         } else {
-            (text.clone(), summary.samples)
+            (text.clone(), Counts::all(summary.samples))
         };
-        self.check_samples(published)?;
+        self.check_samples(counts.kept)?;
         self.text = match self.text {
             Some((_, left)) if left > 0 => Some((cause, left - 1)),
             // Comparing lines costs little, and the next body may have known ones only.
@@ -266,7 +296,7 @@ impl Reading {
         Ok(Exposition {
             body: Body::Text(body),
             samples,
-            published,
+            published: counts.published,
             lost_histograms: histograms,
             cause: Some(cause),
         })
@@ -294,14 +324,14 @@ impl Reading {
         }
     }
 
-    /// Returns values by shape, with how many the target exposes and how many are published.
+    /// Returns values by shape.
     fn columns(
         &mut self,
         text: &Text,
         histograms: usize,
         time_max_ms: i64,
         shapes: &Shapes,
-    ) -> Result<(Columns, usize, usize), NoColumns> {
+    ) -> Result<(Columns, Counts), NoColumns> {
         if let Some((cause, left)) = self.text
             && left > 0
         {
@@ -320,7 +350,7 @@ impl Reading {
             0
         };
         if late == 0 && !self.has_edition(has_times) {
-            return Ok((Columns { shape, column }, samples, samples));
+            return Ok((Columns { shape, column }, Counts::all(samples)));
         }
         let report = Report {
             late,
@@ -330,7 +360,11 @@ impl Reading {
             .edition
             .as_ref()
             .and_then(|edition| edition.apply(&column, report));
-        let Edited { column, published } = match edited {
+        let Edited {
+            column,
+            published,
+            kept,
+        } = match edited {
             Some(edited) => edited,
             None => self.edit(&shape, text, &column, report, shapes)?,
         };
@@ -338,7 +372,12 @@ impl Reading {
             Some(edition) => Arc::clone(edition.shape()),
             None => shape,
         };
-        Ok((Columns { shape, column }, samples, published))
+        let counts = Counts {
+            samples,
+            kept,
+            published,
+        };
+        Ok((Columns { shape, column }, counts))
     }
 
     /// Reads values by the lines of the last scrape; `None` if there are others.

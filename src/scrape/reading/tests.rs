@@ -310,6 +310,19 @@ fn too_many_samples_fail_the_scrape() {
         FailureReason::SampleLimit,
     );
     lab.read("a 1\nc 1\n");
+    // Of two that rules make equal one is published.
+    check_refused(&mut lab, "a 1\nold 1\nnew 1\n", FailureReason::SampleLimit);
+}
+
+#[test]
+fn a_sample_far_ahead_is_one_for_the_limit() {
+    let mut lab = Lab::with(|config| config.limits.samples = Some(2));
+    let far = TIME_MS + AHEAD_MS_MAX + 1;
+    lab.read(&format!("a 1\nb 1 {far}\n"));
+    for text in ["a 1\nc 1\n", "a 1\na 1\n"] {
+        let text = format!("{text}b 1 {far}\n");
+        check_refused(&mut lab, &text, FailureReason::SampleLimit);
+    }
 }
 
 #[test]

@@ -38,6 +38,9 @@ pub(super) struct Presence(Arc<[u64]>);
 /// The labels of a series, and whether it has times of its own.
 type Labeled<'s> = (&'s [u8], bool);
 
+/// The labels of a series, and the time of its own that its sample has.
+pub(super) type Timed<'s> = (&'s [u8], Option<i64>);
+
 impl ShapeSeries {
     /// Encodes the series of a page, each only once; `put_labels` appends a series' labels.
     ///
@@ -120,15 +123,16 @@ impl ShapeSeries {
         heads.iter().all(|head| seen.insert(hasher.hash(head)))
     }
 
-    /// Returns the labels of a scrape's series that may not be in the next one, with whether they
-    /// have times of their own, and of those of the next one that may not be in it.
+    /// Returns the labels of a scrape's series that may not be in the next one, and of those of the
+    /// next one that may not be in it; with whether those have times of their own, and which these
+    /// have.
     ///
-    /// Left out are series that are in both.
+    /// Left out are series that are in both, unless they begin to have times of their own.
     pub(super) fn unlike<'s>(
         &'s self,
         presence: &Presence,
-        (next, then): (&'s Self, &Presence),
-    ) -> (Vec<Labeled<'s>>, Vec<&'s [u8]>) {
+        (next, then, column): (&'s Self, &Presence, &Column),
+    ) -> (Vec<Labeled<'s>>, Vec<Timed<'s>>) {
         let heads: Vec<&[u8]> = self.heads().collect();
         let origins = origins(&heads, next.heads());
         let mut is_gone: Vec<bool> = (0..heads.len()).map(|at| presence.has(at)).collect();
@@ -137,9 +141,12 @@ impl ShapeSeries {
             if !then.has(at) {
                 continue;
             }
+            let has_time = next.page.has_time(at);
+            let is_alike = |origin: &usize| !has_time || self.page.has_time(*origin);
+            let origin = origin.filter(is_alike);
             match origin.and_then(|origin| is_gone.get_mut(origin)) {
                 Some(is_gone) if *is_gone => *is_gone = false,
-                _ => new.push(proto::labels_of_head(head)),
+                _ => new.push((proto::labels_of_head(head), next.own_time(column, at))),
             }
         }
         let gone = heads.iter().enumerate().zip(is_gone);
@@ -184,6 +191,24 @@ impl ShapeSeries {
         present.map(|(at, head)| (proto::labels_of_head(head), self.page.has_time(at)))
     }
 
+    /// Iterates over the labels of the series that are there, and the times of their own that their
+    /// samples have.
+    pub(super) fn timed<'s>(
+        &'s self,
+        presence: &'s Presence,
+        column: &'s Column,
+    ) -> impl Iterator<Item = Timed<'s>> {
+        let heads = self.heads().enumerate();
+        let present = heads.filter(|(at, _)| presence.has(*at));
+        present.map(|(at, head)| (proto::labels_of_head(head), self.own_time(column, at)))
+    }
+
+    /// Returns the time of its own that a series' sample has.
+    fn own_time(&self, column: &Column, series: usize) -> Option<i64> {
+        let has_time = self.page.has_time(series);
+        has_time.then(|| column.time(series).unwrap_or_default())
+    }
+
     /// Returns the series that are there as those of a text.
     pub(super) fn to_set(
         &self,
@@ -225,9 +250,8 @@ impl ShapeSeries {
                 hidden += 1;
                 continue;
             }
-            let (out, time_ms, time) = if self.page.has_time(at) {
-                let time_ms = column.time(at).unwrap_or_default();
-                (&mut *timed, time_ms, UsualTime::new(time_ms))
+            let (out, time_ms, time) = if let Some(own_ms) = self.own_time(column, at) {
+                (&mut *timed, own_ms, UsualTime::new(own_ms))
             } else {
                 (&mut *out, time_ms, usual)
             };

@@ -16,7 +16,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::proto;
-use super::series::SeriesHasher;
+use super::series::{End, SeriesHasher};
 use crate::exposition::protobuf::{Buckets, Counts, Histogram, deltas, put, spans};
 use crate::exposition::{Entry, Parser, Sample};
 use crate::model::Format;
@@ -69,23 +69,45 @@ pub(super) struct Walked {
     pub(super) scraped: u64,
     /// Series that the last scrape did not have.
     pub(super) added: u64,
+    /// The samples' own times, by the place of their series in the set.
+    times: Vec<Option<i64>>,
+}
+
+impl Walked {
+    /// Iterates over those of the last scrape that end with this one.
+    pub(super) fn ends<'s>(
+        &'s self,
+        last: &'s Arc<HistogramSet>,
+    ) -> impl Iterator<Item = (&'s Known, End)> {
+        // Mostly they are the same ones.
+        let all: &[Known] = if Arc::ptr_eq(last, &self.set) {
+            &[]
+        } else {
+            &last.0
+        };
+        let now = self.set.iter().zip(&self.times);
+        let there: HashMap<&[u8], Option<i64>> = match all {
+            [] => HashMap::new(),
+            _ => now.map(|(known, time)| (known.labels(), *time)).collect(),
+        };
+        all.iter().filter_map(move |known| {
+            let end = match there.get(known.labels()) {
+                None => End::of_gone(known.has_time),
+                Some(Some(own_ms)) if !known.has_time => End::NowTimed(*own_ms),
+                Some(_) => return None,
+            };
+            Some((known, end))
+        })
+    }
 }
 
 impl HistogramSet {
-    /// Iterates over those that are not in another set.
-    pub(super) fn without<'s>(&'s self, other: &'s Self) -> impl Iterator<Item = &'s Known> {
-        // Mostly they are the same ones.
-        let all: &[Known] = if std::ptr::eq(self, other) {
-            &[]
-        } else {
-            &self.0
-        };
-        let there: HashSet<&[u8]> = match all {
-            [] => HashSet::new(),
-            _ => other.0.iter().map(Known::labels).collect(),
-        };
-        all.iter()
-            .filter(move |known| !there.contains(known.labels()))
+    /// Returns how many are not in another set.
+    fn count_without(&self, other: &Self) -> u64 {
+        let there: HashSet<&[u8]> = other.0.iter().map(Known::labels).collect();
+        let new = self.0.iter();
+        let new = new.filter(|known| !there.contains(known.labels()));
+        new.count() as u64
     }
 
     /// Iterates over all of them.
@@ -136,6 +158,7 @@ impl Reading<'_> {
         let mut found = Finder::new(self.last);
         let mut seen = HashSet::new();
         let mut set = Vec::with_capacity(histograms.len());
+        let mut times = Vec::with_capacity(histograms.len());
         for histogram in histograms {
             let series = found.find(&histogram.series).map_or_else(
                 || Series::encode(&histogram.series, &mut put_labels).map(Arc::new),
@@ -157,6 +180,7 @@ impl Reading<'_> {
             if !self.are_sent {
                 removals.add(Removal::NativeHistogram);
                 set.push(known);
+                times.push(None);
                 continue;
             }
             let Ok(histogram) = Histogram::decode(&histogram.message) else {
@@ -171,18 +195,20 @@ impl Reading<'_> {
                 on_sample(&known, &histogram);
             }
             set.push(known);
+            times.push(histogram.timestamp_ms);
         }
         let set = HistogramSet(set.into());
-        let added = set.without(self.last).count() as u64;
-        let set = if set == **self.last {
-            Arc::clone(self.last)
+        let (set, added) = if set == **self.last {
+            (Arc::clone(self.last), 0)
         } else {
-            Arc::new(set)
+            let added = set.count_without(self.last);
+            (Arc::new(set), added)
         };
         Walked {
             set,
             scraped: histograms.len() as u64,
             added,
+            times,
         }
     }
 }

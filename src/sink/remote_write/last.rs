@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::columns::{Presence, ShapeSeries};
-use super::series::{Scratch, SeriesHasher, SeriesSet, TooLarge};
-use crate::wire::Page;
+use super::series::{End, Scratch, SeriesHasher, SeriesSet, TooLarge};
+use crate::wire::{Column, Page};
 
 /// The series of a target's last scrape that did not fail.
 #[derive(Debug, Clone)]
@@ -54,37 +54,37 @@ impl Last {
         }
     }
 
-    /// Calls `on_stale` with the labels of each series, and whether it has times of its own.
-    pub(super) fn for_each(&self, mut on_stale: impl FnMut(&[u8], bool)) {
+    /// Calls `on_stale` with the labels of each series: all are gone.
+    pub(super) fn end_all(&self, mut on_stale: impl FnMut(&[u8], End)) {
         for (labels, has_time) in self.labels() {
-            on_stale(labels, has_time);
+            on_stale(labels, End::of_gone(has_time));
         }
     }
 
-    /// Calls `on_stale` with the labels of each series that is not in the next scrape, and whether
-    /// it has times of its own; returns how many there are new.
+    /// Calls `on_stale` with the labels of each series that ends with the next scrape; returns how
+    /// many there are new.
     pub(super) fn differ(
         &self,
-        (series, presence): (&Arc<ShapeSeries>, &Presence),
+        (series, presence, column): (&Arc<ShapeSeries>, &Presence, &Column),
         hasher: &SeriesHasher,
         scratch: &mut Scratch,
-        mut on_stale: impl FnMut(&[u8], bool),
+        on_stale: impl FnMut(&[u8], End),
     ) -> u64 {
         match self {
             Self::Columns(last, before) if Arc::ptr_eq(last, series) => {
                 if before.is_same(presence) {
                     return 0;
                 }
-                Self::Columns(Arc::clone(series), before.without(presence)).for_each(on_stale);
+                Self::Columns(Arc::clone(series), before.without(presence)).end_all(on_stale);
                 presence.count_without(before)
             }
             Self::Columns(last, before) => {
-                let (gone, new) = last.unlike(before, (series, presence));
-                scratch.compare(hasher, &gone, new.into_iter(), &mut on_stale)
+                let (gone, new) = last.unlike(before, (series, presence, column));
+                scratch.compare(hasher, &gone, new.into_iter(), on_stale)
             }
             Self::Text(_) | Self::Colliding(..) => {
-                let now = series.labels(presence).map(|(labels, _)| labels);
-                scratch.compare(hasher, &self.labels(), now, &mut on_stale)
+                let now = series.timed(presence, column);
+                scratch.compare(hasher, &self.labels(), now, on_stale)
             }
         }
     }

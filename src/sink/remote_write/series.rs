@@ -8,7 +8,7 @@
 //! chance is a matter of 1 in 10^10 even for a target with 50,000 of them, and nobody outside
 //! knows the seed. A collision would show as a wrong label set, so never lower the width.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 
@@ -48,6 +48,53 @@ enum Kind {
     Duplicate,
 }
 
+/// Why a series of the last scrape may need a stale marker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// It is gone.
+    Gone,
+    /// It is gone, and its samples had times of their own.
+    GoneTimed,
+    /// Its sample has this time of its own, and the last one had none: who writes times cares for
+    /// the end, so nobody waits for the next one any more.
+    NowTimed(i64),
+}
+
+impl End {
+    /// Tells how a series ends that is gone.
+    pub(super) fn of_gone(has_time: bool) -> Self {
+        if has_time {
+            Self::GoneTimed
+        } else {
+            Self::Gone
+        }
+    }
+
+    /// Returns where the marker with a scrape's time goes, if there is to be one; `is_tracked`: the
+    /// target wants one for series with times of their own, too.
+    ///
+    /// One that is known to lie before the sample is not written: it would be refused, and the
+    /// other samples with it.
+    pub(super) fn marker(self, time_ms: i64, is_tracked: bool) -> Option<Marker> {
+        match (self, is_tracked) {
+            (Self::Gone, _) => Some(Marker::Plain),
+            (Self::GoneTimed, true) => Some(Marker::Timed),
+            (Self::NowTimed(own_ms), false) if own_ms < time_ms => Some(Marker::Timed),
+            (Self::GoneTimed, false) | (Self::NowTimed(_), _) => None,
+        }
+    }
+}
+
+/// Where a stale marker goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Marker {
+    /// To the samples that have the scrape's time.
+    Plain,
+    /// To those with times of their own: an older one may lie behind it, and then it is refused, as
+    /// the other samples of such series may be.
+    Timed,
+}
+
 /// The labels of a scrape take more than a set can hold (4 GiB).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the labels of the scrape take more than 4 GiB")]
@@ -76,6 +123,8 @@ pub(super) struct Scratch {
     labels: Vec<u8>,
     /// Hashes of the labels in this scrape.
     seen: HashSet<u64>,
+    /// Of these, the times of those with one of their own that the last one may have had without.
+    timed: HashMap<u64, i64>,
     /// Hashes of the labels in the last one.
     known: HashSet<u64>,
 }
@@ -83,26 +132,44 @@ pub(super) struct Scratch {
 impl Scratch {
     /// Compares series that are no walk away from the last ones: by their labels alone.
     ///
-    /// `last` says for each whether it has times of its own. Returns how many are new; `on_stale`
-    /// gets the same of those that are not there any more.
+    /// `last` says for each whether it has times of its own, `now` which. Returns how many are new;
+    /// `on_stale` gets those that end.
     pub(super) fn compare<'s>(
         &mut self,
         hasher: &SeriesHasher,
         last: &[(&[u8], bool)],
-        now: impl Iterator<Item = &'s [u8]>,
-        mut on_stale: impl FnMut(&[u8], bool),
+        now: impl Iterator<Item = (&'s [u8], Option<i64>)>,
+        on_stale: impl FnMut(&[u8], End),
     ) -> u64 {
         self.known.clear();
         self.known
             .extend(last.iter().map(|(labels, _)| hasher.hash(labels)));
         self.seen.clear();
-        self.seen.extend(now.map(|labels| hasher.hash(labels)));
+        self.timed.clear();
+        for (labels, own_ms) in now {
+            let hash = hasher.hash(labels);
+            self.seen.insert(hash);
+            self.timed.extend(own_ms.map(|own_ms| (hash, own_ms)));
+        }
+        self.find_ends(hasher, last.iter().copied(), on_stale);
+        self.seen.difference(&self.known).count() as u64
+    }
+
+    /// Calls `on_stale` with those of the last series that end with this scrape.
+    fn find_ends<'s>(
+        &self,
+        hasher: &SeriesHasher,
+        last: impl Iterator<Item = (&'s [u8], bool)>,
+        mut on_stale: impl FnMut(&[u8], End),
+    ) {
         for (labels, has_time) in last {
-            if !self.seen.contains(&hasher.hash(labels)) {
-                on_stale(labels, *has_time);
+            let hash = hasher.hash(labels);
+            if !self.seen.contains(&hash) {
+                on_stale(labels, End::of_gone(has_time));
+            } else if let Some(own_ms) = self.timed.get(&hash).filter(|_| !has_time) {
+                on_stale(labels, End::NowTimed(*own_ms));
             }
         }
-        self.seen.difference(&self.known).count() as u64
     }
 }
 
@@ -211,12 +278,12 @@ impl<'w> Walk<'w> {
     pub(super) fn step(
         &mut self,
         text: &str,
-        has_timestamp: bool,
+        timestamp_ms: Option<i64>,
         removals: &mut Removals,
         encode: impl FnOnce(&mut Vec<u8>),
     ) -> Result<Option<&[u8]>, TooLarge> {
         let text = self.hasher.hash(text.as_bytes());
-        let kind = Kind::of(has_timestamp);
+        let kind = Kind::of(timestamp_ms.is_some());
         if !self.is_changed {
             match self.last.lines.get(self.next) {
                 Some(line) if line.text == text && (line.kind == kind || !line.has_labels()) => {
@@ -225,7 +292,7 @@ impl<'w> Walk<'w> {
                 _ => self.begin_change(),
             }
         }
-        self.change(text, kind, removals, encode)
+        self.change(text, timestamp_ms, removals, encode)
     }
 
     /// The line is the one that stood here last time.
@@ -246,11 +313,13 @@ impl<'w> Walk<'w> {
             lines,
             labels,
             seen,
+            timed,
             known,
         } = &mut *self.scratch;
         lines.clear();
         labels.clear();
         seen.clear();
+        timed.clear();
         known.clear();
         for (at, (line, bytes)) in self.last.with_labels().enumerate() {
             let hash = line.has_labels().then(|| self.hasher.hash(bytes));
@@ -266,7 +335,7 @@ impl<'w> Walk<'w> {
     fn change(
         &mut self,
         text: u64,
-        kind: Kind,
+        timestamp_ms: Option<i64>,
         removals: &mut Removals,
         encode: impl FnOnce(&mut Vec<u8>),
     ) -> Result<Option<&[u8]>, TooLarge> {
@@ -288,9 +357,17 @@ impl<'w> Walk<'w> {
         } else if !self.scratch.known.contains(&hash) {
             self.added += 1;
         }
+        if is_first {
+            let time = timestamp_ms.map(|own_ms| (hash, own_ms));
+            self.scratch.timed.extend(time);
+        }
         let labels_end = self.scratch.labels.len();
         let labels_end = u32::try_from(labels_end).map_err(|_too_large| TooLarge)?;
-        let kind = if is_first { kind } else { Kind::Duplicate };
+        let kind = if is_first {
+            Kind::of(timestamp_ms.is_some())
+        } else {
+            Kind::Duplicate
+        };
         self.scratch.lines.push(Line {
             text,
             labels_end,
@@ -309,9 +386,8 @@ impl<'w> Walk<'w> {
         ahead.map(|ahead| self.next + ahead)
     }
 
-    /// Ends the walk; `on_stale` gets the labels of each series that is not there any more, and
-    /// whether it has times of its own.
-    pub(super) fn finish(mut self, mut on_stale: impl FnMut(&[u8], bool)) -> Walked {
+    /// Ends the walk; `on_stale` gets the labels of each series that ends.
+    pub(super) fn finish(mut self, on_stale: impl FnMut(&[u8], End)) -> Walked {
         if !self.is_changed {
             if self.next == self.last.lines.len() {
                 return Walked {
@@ -321,11 +397,8 @@ impl<'w> Walk<'w> {
             }
             self.begin_change();
         }
-        for (labels, has_time) in self.last.labels() {
-            if !self.scratch.seen.contains(&self.hasher.hash(labels)) {
-                on_stale(labels, has_time);
-            }
-        }
+        let last = self.last.labels();
+        self.scratch.find_ends(self.hasher, last, on_stale);
         let series = SeriesSet {
             lines: self.scratch.lines.as_slice().into(),
             labels: self.scratch.labels.as_slice().into(),
@@ -369,14 +442,19 @@ mod tests {
                     let name = series.split('=').next().unwrap();
                     labels.extend_from_slice(name.as_bytes());
                 };
-                let labels = walk.step(series, word.starts_with("t:"), &mut removals, encode);
+                let labels = walk.step(
+                    series,
+                    word.starts_with("t:").then_some(7),
+                    &mut removals,
+                    encode,
+                );
                 if let Some(labels) = labels.unwrap() {
                     out.push(String::from_utf8(labels.to_vec()).unwrap());
                 }
             }
             let mut gone = Vec::new();
-            let walked = walk.finish(|labels, has_time| {
-                if !has_time {
+            let walked = walk.finish(|labels, end| {
+                if end != End::GoneTimed {
                     gone.push(String::from_utf8(labels.to_vec()).unwrap());
                 }
             });
@@ -421,13 +499,16 @@ mod tests {
     }
 
     #[test]
-    fn a_series_with_its_own_time_gets_no_stale_marker() {
+    fn a_series_with_its_own_time_gets_a_stale_marker_only_when_it_begins_to_have_one() {
         let mut steps = Steps::new();
         steps.check("a t:b", "a b", "", 2);
         steps.check("a t:b", "a b", "", 0);
         steps.check("a", "a", "", 0);
+        steps.check("t:a", "a", "a", 0);
         steps.check("t:a", "a", "", 0);
-        steps.check("", "", "", 0);
+        steps.check("a", "a", "", 0);
+        steps.check("c t:a", "c a", "a", 1);
+        steps.check("", "", "c", 0);
     }
 
     #[test]
@@ -466,7 +547,7 @@ mod tests {
         };
         let gone = last
             .iter()
-            .filter(|(name, timed)| !timed && !is_in(&now, *name));
+            .filter(|(name, timed)| !timed && !now.contains(&(*name, false)));
         let added = now.iter().filter(|(name, _)| !is_in(&last, *name)).count() as u64;
         let written = now.iter().map(|(name, _)| *name).collect();
         (

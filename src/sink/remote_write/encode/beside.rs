@@ -10,6 +10,7 @@ use crate::sink::remote_write::Besides;
 use crate::sink::remote_write::exemplars::{ExemplarSet, Exemplars, Owner};
 use crate::sink::remote_write::histograms::{HistogramSet, Known, Reading, put_histogram};
 use crate::sink::remote_write::proto;
+use crate::sink::remote_write::series::{End, Marker};
 use crate::sink::removed::{Removal, Removals};
 use crate::wire::{Columns, NativeHistogram};
 
@@ -41,7 +42,7 @@ impl Beside {
     ) {
         if besides.native_histograms {
             for known in self.histograms.iter() {
-                out.end_histogram(known, time_ms, target);
+                out.end_histogram(known, End::of_gone(known.has_time), time_ms, target);
             }
         }
     }
@@ -74,8 +75,8 @@ impl Exposed<'_> {
                 |known, histogram| out.put_histogram(known, histogram, self.time_ms),
             );
             if self.was_alive && are_sent {
-                for gone in last.without(&walked.set) {
-                    out.end_histogram(gone, self.time_ms, self.labels);
+                for (known, end) in walked.ends(&last) {
+                    out.end_histogram(known, end, self.time_ms, self.labels);
                 }
             }
             (put.scraped, put.added) = (walked.scraped, walked.added);
@@ -147,15 +148,14 @@ impl Output<'_> {
         }
     }
 
-    fn end_histogram(&mut self, known: &Known, time_ms: i64, target: &TargetLabels<'_>) {
-        let is_ended = !known.has_time || target.tracks_timestamps();
-        if !is_ended || proto::is_hidden(known.labels()) {
+    fn end_histogram(&mut self, known: &Known, end: End, time_ms: i64, target: &TargetLabels<'_>) {
+        let marker = end.marker(time_ms, target.tracks_timestamps());
+        let Some(marker) = marker.filter(|_| !proto::is_hidden(known.labels())) else {
             return;
-        }
-        let out = if known.has_time {
-            &mut self.timed
-        } else {
-            &mut *self.bytes
+        };
+        let out = match marker {
+            Marker::Plain => &mut *self.bytes,
+            Marker::Timed => &mut self.timed,
         };
         known.put_stale(out, STALE, time_ms);
         self.series += 1;

@@ -357,6 +357,20 @@ fn a_histogram_with_times_of_its_own_is_ended_where_that_is_wanted() {
 }
 
 #[test]
+fn a_histogram_that_begins_to_have_times_of_its_own_is_ended() {
+    let mut target = Target::new(BOTH);
+    let timed = Histogram {
+        timestamp_ms: Some(77),
+        ..histogram(9)
+    };
+    target.expose("", &[("t", histogram(9).encode())]);
+    let request = target.expose("", &[("t", timed.encode())]);
+    check_histograms(&request, &["t:9@77", "t:stale@2000"]);
+    check_value(&request, "scrape_series_added", 0.0);
+    check_histograms(&target.expose("", &[]), &[]);
+}
+
+#[test]
 fn what_is_not_wanted_is_counted_and_nothing_else() {
     let mut target = Target::new(Besides::default());
     let text = "a 1 # {x=\"y\"} 1\n# EOF\n";

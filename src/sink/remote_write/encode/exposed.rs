@@ -12,7 +12,7 @@ use crate::sink::remote_write::columns::{Presence, ShapeSeries};
 use crate::sink::remote_write::exemplars::{Exemplars, Owner};
 use crate::sink::remote_write::last::Last;
 use crate::sink::remote_write::proto;
-use crate::sink::remote_write::series::Walk;
+use crate::sink::remote_write::series::{End, Walk};
 use crate::sink::remote_write::shared::{Report, Reported, Shared};
 use crate::sink::removed::{Removal, Removals};
 use crate::wire::{Body, Columns, Page};
@@ -179,11 +179,11 @@ impl<'a> Exposed<'a> {
         out.series += usize::try_from(scraped).unwrap_or(usize::MAX) - relabeled;
         let labels_of = |series_at| series.labels_at(series_at);
         self.add_exemplars(columns, labels_of, &mut out.exemplars);
-        let now = (&series, &presence);
+        let now = (&series, &presence, &columns.column);
         let scratch = &mut encoder.scratch;
         let added = match self.last {
-            Some(last) => last.differ(now, &self.shared.hasher, scratch, |gone, has_time| {
-                self.end(gone, has_time, out);
+            Some(last) => last.differ(now, &self.shared.hasher, scratch, |labels, end| {
+                self.end(labels, end, out);
             }),
             None => scraped,
         };
@@ -222,8 +222,7 @@ impl<'a> Exposed<'a> {
                 continue;
             }
             scraped += 1;
-            let has_timestamp = sample.timestamp_ms.is_some();
-            let encoded = walk.step(sample.text, has_timestamp, removals, |encoded| {
+            let encoded = walk.step(sample.text, sample.timestamp_ms, removals, |encoded| {
                 self.shared.put_labels(encoded, &sample, self.labels);
             })?;
             let Some(encoded) = encoded else { continue };
@@ -235,7 +234,7 @@ impl<'a> Exposed<'a> {
                 let owner = Owner {
                     labels: encoded,
                     time_ms: sample.timestamp_ms.unwrap_or(self.time_ms),
-                    has_time: has_timestamp,
+                    has_time: sample.timestamp_ms.is_some(),
                 };
                 out.exemplars.add(owner, exemplar);
             }
@@ -244,7 +243,7 @@ impl<'a> Exposed<'a> {
                 None => out.put(encoded, sample.value, self.time_ms),
             }
         }
-        let walked = walk.finish(|gone, has_time| self.end(gone, has_time, out));
+        let walked = walk.finish(|labels, end| self.end(labels, end, out));
         let (set, added) = (walked.series, walked.added);
         let last = match page {
             Some(page) => Last::Colliding(set, Arc::clone(page)),
@@ -259,10 +258,10 @@ impl<'a> Exposed<'a> {
         })
     }
 
-    /// Ends a series that is gone.
-    fn end(&self, labels: &[u8], has_time: bool, out: &mut Output<'_>) {
+    /// Ends a series.
+    fn end(&self, labels: &[u8], end: End, out: &mut Output<'_>) {
         if self.was_alive {
-            out.end(labels, has_time, self.time_ms, self.labels);
+            out.end(labels, end, self.time_ms, self.labels);
         }
     }
 }

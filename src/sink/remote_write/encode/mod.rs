@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::exemplars::Exemplars;
 use super::last::Last;
 use super::proto;
-use super::series::{Scratch, TooLarge};
+use super::series::{End, Marker, Scratch, TooLarge};
 use super::shared::Shared;
 use crate::exposition::SyntaxError;
 use crate::model::{FailureReason, Note, Outcome, Tally};
@@ -240,7 +240,7 @@ impl TargetState {
     ) {
         if self.is_alive {
             self.last
-                .for_each(|labels, has_time| out.end(labels, has_time, time_ms, target));
+                .end_all(|labels, end| out.end(labels, end, time_ms, target));
             self.beside.put_stale(out, time_ms, target, shared.besides);
         }
     }
@@ -373,15 +373,12 @@ impl<'o> Output<'o> {
         }
     }
 
-    /// Ends a series; one with times of its own only where its target wants it.
-    ///
-    /// Its last time may lie behind this one: then its end is refused, as the other samples of
-    /// such series may be.
-    fn end(&mut self, labels: &[u8], has_time: bool, time_ms: i64, target: &TargetLabels<'_>) {
-        if !has_time {
-            self.put(labels, STALE, time_ms);
-        } else if target.tracks_timestamps() {
-            self.put_timed(labels, STALE, time_ms);
+    /// Ends a series.
+    fn end(&mut self, labels: &[u8], end: End, time_ms: i64, target: &TargetLabels<'_>) {
+        match end.marker(time_ms, target.tracks_timestamps()) {
+            Some(Marker::Plain) => self.put(labels, STALE, time_ms),
+            Some(Marker::Timed) => self.put_timed(labels, STALE, time_ms),
+            None => {}
         }
     }
 }

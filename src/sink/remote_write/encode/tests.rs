@@ -479,6 +479,34 @@ fn series_with_times_of_their_own_are_ended_where_that_is_wanted() {
 }
 
 #[test]
+fn a_series_that_begins_to_have_times_of_its_own_is_ended_behind_its_sample() {
+    let mut target = Target::new();
+    target.expose("a 1\nt 1\n");
+    let about = |time_ms| report(["1", "0.25", "2", "2", "0"], time_ms);
+    check(
+        &target.expose("a 1\nt 2 5\n"),
+        "a{}:1@2000",
+        &format!("{} t{{}}:2@5 t{{}}:stale@2000", about(2000)),
+    );
+    check(
+        &target.expose("a 1\nt 3 6\n"),
+        "a{}:1@3000",
+        &format!("{} t{{}}:3@6", about(3000)),
+    );
+    check(
+        &target.expose("a 1\nt 4\n"),
+        "a{}:1@4000 t{}:4@4000",
+        &about(4000),
+    );
+    // What lies behind the sample's own time would be refused.
+    check(
+        &target.expose("a 1\nt 5 5000\n"),
+        "a{}:1@5000",
+        &format!("{} t{{}}:5@5000", about(5000)),
+    );
+}
+
+#[test]
 fn where_labels_are_honored_a_series_may_have_another_job_or_none() {
     let mut target = Target::new();
     target.reserved = vec![("__honor_labels__", "true")];
