@@ -43,6 +43,8 @@ pub mod admin;
 
 pub mod config;
 
+pub mod convert;
+
 pub mod service;
 
 pub mod inspect;

@@ -49,10 +49,18 @@ pub(crate) enum Program {
     Receiver,
 }
 
+impl From<Program> for Role {
+    fn from(program: Program) -> Self {
+        match program {
+            Program::Poller => Self::Poller,
+            Program::Receiver => Self::Receiver,
+        }
+    }
+}
+
 /// Prints what is wrong with a file; problems are what was asked for, so they go to stdout.
 pub(crate) fn run(program: &service::Options, options: &Options) -> ExitCode {
-    let prometheus = program.prometheus_config.as_deref();
-    let checked = Config::load_with(&options.file, prometheus).and_then(|loaded| {
+    let checked = Config::load_with(&options.file, program.overrides()).and_then(|loaded| {
         require(&loaded.config, options.r#for)?;
         let mut warnings = loaded.verify_files()?;
         warnings.splice(..0, loaded.warnings);
@@ -90,11 +98,7 @@ pub(crate) fn run(program: &service::Options, options: &Options) -> ExitCode {
 }
 
 fn require(config: &Config, program: Option<Program>) -> Result<(), Problems> {
-    match program {
-        None => Ok(()),
-        Some(Program::Poller) => config.require(Role::Poller),
-        Some(Program::Receiver) => config.require(Role::Receiver),
-    }
+    program.map_or(Ok(()), |program| config.require(program.into()))
 }
 
 /// Asks every source once, and prints what becomes of what they list.

@@ -1,6 +1,7 @@
 //! The control program; also runs the two others, as the ancestor's single program did.
 
 mod check;
+mod convert;
 mod decode;
 mod generate;
 mod tail;
@@ -36,6 +37,12 @@ enum Command {
     /// what becomes of what they list. Exits with 0 when the file is good, with 1 when it has
     /// problems or a source or the scrape fails, and with 2 when it cannot be read.
     Check(check::Options),
+    /// Write a configuration of the ancestor, or a prometheus.yml, in the recommended form
+    ///
+    /// The result means the same; that is checked before anything is written. Comments are kept
+    /// where that is possible. Exits with 0 when it is done, with 1 when the file has problems or
+    /// the output is there already, and with 2 when the file cannot be read.
+    Convert(convert::Options),
     /// Print stored messages as exposition text with their headers
     ///
     /// A frame may need frames of its lane before it, from the last key frame on, and the shapes
@@ -72,6 +79,7 @@ fn main() -> ExitCode {
             service::exit_code(service::run(Role::Receiver, &options, receiver::run))
         }
         Command::Check(check) => check::run(&options, &check),
+        Command::Convert(convert) => convert::run(&convert),
         Command::Decode { raw, files } => decode::run(&files, style(raw)),
         Command::Tail(tail) => tail::run(&options, &tail),
         Command::Generate { dir } => generate::run(&Arguments::command(), &dir),

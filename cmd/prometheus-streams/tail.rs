@@ -54,8 +54,7 @@ pub(crate) fn run(program: &service::Options, options: &Options) -> ExitCode {
 async fn follow(program: &service::Options, options: &Options) -> Result<()> {
     let file = program.config.as_deref();
     let file = file.context("no configuration file; name it with --config FILE")?;
-    let prometheus = program.prometheus_config.as_deref();
-    let Loaded { config, .. } = Config::load_with(file, prometheus)?;
+    let Loaded { config, .. } = Config::load_with(file, program.overrides())?;
     let settings = config.receiver_stream.or(config.poller_stream);
     let settings =
         settings.context("the file has neither `receiver_stream` nor `poller_stream`")?;

@@ -1,12 +1,17 @@
 //! Our own HTTP pages: `/metrics`, `/-/healthy`, `/-/ready`.
 //!
-//! In: the registry and whether the part is ready. Out: pages for a Prometheus and a load
-//! balancer. It only shows; nothing can be changed here. Requests are small and bounded in
-//! number and time.
+//! In: the registry, whether the part is ready, and a web configuration, if there is one. Out:
+//! pages for a Prometheus and a load balancer, to those who may see them. It only shows; nothing
+//! can be changed here. Requests are small and bounded in number and time.
 
+mod connection;
+mod password;
 mod server;
+mod web;
 
+pub use password::{PasswordHash, User};
 pub use server::{Admin, AdminError, Readiness};
+pub use web::{RateLimit, ReadWeb, Web};
 
 use std::net::IpAddr;
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,28 +11,22 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info};
+use tracing::{error, info};
 
-use super::Settings;
+use super::web::{LiveWeb, Web, guard};
+use super::{Settings, connection};
 use crate::telemetry::{CONTENT_TYPE, Metrics};
 
 /// Connections at the same time; more wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 64;
-
-/// A connection that sends no whole request head within this time is closed.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// A connection is closed after this time, whatever it does.
-const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
 /// Whether the part can do its work; begins as no.
 #[derive(Debug, Clone, Default)]
@@ -60,16 +55,30 @@ type Reload = dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send
 
 /// Why the pages cannot be served.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on `{address}`; `monitor_port` and `monitor_address` set it")]
-pub struct AdminError {
-    address: SocketAddr,
-    source: io::Error,
+pub enum AdminError {
+    /// The port cannot be opened.
+    #[error("cannot listen on `{address}`; `monitor_port` and `monitor_address` set it")]
+    Listen {
+        /// The port.
+        address: SocketAddr,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The web configuration is wrong.
+    #[error("cannot use the web configuration `{}`: {why}", file.display())]
+    Web {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it, or with a file that it names.
+        why: String,
+    },
 }
 
 /// An open port.
 pub struct Admin {
     listener: TcpListener,
     pages: Pages,
+    web: Option<Arc<LiveWeb>>,
 }
 
 #[derive(Clone)]
@@ -102,7 +111,22 @@ impl Admin {
                 ready,
                 reload: None,
             },
+            web: None,
         })
+    }
+
+    /// Serves as a web configuration file says, whenever it changes.
+    pub fn secured_by(
+        mut self,
+        file: &Path,
+        read: impl Fn(&Path) -> Result<Web, String> + Send + Sync + 'static,
+    ) -> Result<Self, AdminError> {
+        let web = LiveWeb::open(file, Box::new(read)).map_err(|why| AdminError::Web {
+            file: file.to_owned(),
+            why,
+        })?;
+        self.web = Some(Arc::new(web));
+        Ok(self)
     }
 
     /// Lets a POST to `/-/reload` reload the configuration.
@@ -118,9 +142,14 @@ impl Admin {
         self
     }
 
+    /// Returns the address that is listened on.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
     /// Serves until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        if let Ok(address) = self.listener.local_addr() {
+        if let Ok(address) = self.address() {
             info!(%address, "serving /metrics");
         }
         let app = Router::new()
@@ -129,6 +158,10 @@ impl Admin {
             .route("/-/ready", get(ready))
             .route("/-/reload", post(reload).put(reload))
             .with_state(self.pages);
+        let app = match &self.web {
+            None => app,
+            Some(web) => app.layer(middleware::from_fn_with_state(Arc::clone(web), guard)),
+        };
         let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let mut serving = JoinSet::new();
         loop {
@@ -148,16 +181,9 @@ impl Admin {
                 }
             };
             while serving.try_join_next().is_some() {}
-            let service = TowerToHyperService::new(app.clone());
+            let connection = connection::serve(stream, app.clone(), self.web.clone());
             serving.spawn(async move {
-                let connection = hyper::server::conn::http1::Builder::new()
-                    .timer(TokioTimer::new())
-                    .header_read_timeout(HEADER_TIMEOUT)
-                    .serve_connection(TokioIo::new(stream), service);
-                match tokio::time::timeout(CONNECTION_TIMEOUT, connection).await {
-                    Ok(Ok(())) | Err(_) => {}
-                    Ok(Err(error)) => debug!(error = error.to_string(), "connection broke"),
-                }
+                connection.await;
                 drop(permit);
             });
         }
@@ -168,13 +194,15 @@ impl Admin {
 fn listen(settings: Settings) -> Result<TcpListener, AdminError> {
     let open = |ip: IpAddr| {
         let address = SocketAddr::new(ip, settings.port);
-        bind(address).map_err(|source| AdminError { address, source })
+        bind(address).map_err(|source| AdminError::Listen { address, source })
     };
     match settings.address {
         Some(ip) => open(ip),
         None => match open(Ipv6Addr::UNSPECIFIED.into()) {
             // A machine without IPv6 has no such address.
-            Err(error) if is_no_ipv6(&error.source) => open(Ipv4Addr::UNSPECIFIED.into()),
+            Err(AdminError::Listen { source, .. }) if is_no_ipv6(&source) => {
+                open(Ipv4Addr::UNSPECIFIED.into())
+            }
             other => other,
         },
     }

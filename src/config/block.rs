@@ -8,7 +8,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::keys::Keys;
-use super::problem::{Place, Report};
+use super::problem::{Place, REMOVE, Report};
 use super::values::{
     nearest, parse_boolean, parse_duration, parse_seconds, parse_size, printable, shown,
 };
@@ -458,7 +458,7 @@ impl<'a> Block<'a> {
     /// Warns of a key that is accepted for another system's sake.
     pub(super) fn no_effect(&self, key: &str, why: &str, report: &mut Report) {
         if let Some(place) = self.place_of(key) {
-            report.warn(&place, format!("`{key}` has no effect: {why}"), "remove it");
+            report.warn(&place, format!("`{key}` has no effect: {why}"), REMOVE);
         }
     }
 }

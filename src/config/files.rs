@@ -144,6 +144,16 @@ fn is_pattern(text: &str) -> bool {
     }
 }
 
+/// Reads the web configuration of our own pages.
+pub(super) fn web(path: &Path, place: &Place, report: &mut Report) -> Option<crate::admin::Web> {
+    if let Text::Good(text) = text_of(path)
+        && super::web::is_empty(&text)
+    {
+        return Some(crate::admin::Web::default());
+    }
+    read_other(path, place, &keys::WEB, report, super::web::read)
+}
+
 /// What concerns us of a `prometheus.yml`.
 #[derive(Debug, Default)]
 pub(super) struct Prometheus {

@@ -310,6 +310,26 @@ pub(super) fn add_own(
         .push(Arc::new(config(OWN_JOB, global, vec![labels])));
 }
 
+/// Warns that nobody scrapes the poller's own pages, which are not open to everybody.
+pub(super) fn warn_of_own(
+    jobs: &Jobs,
+    others: &[Arc<Config>],
+    block: &Block<'_>,
+    report: &mut Report,
+) {
+    let is_own = |config: &Arc<Config>| config.job_name == OWN_JOB;
+    if jobs.configs.iter().chain(others).any(is_own) {
+        return;
+    }
+    let place = block.place_of("web_config");
+    let place = place.unwrap_or_else(|| block.place.clone());
+    let what = format!("a poller does not scrape its own pages as job `{OWN_JOB}` with this");
+    let remedy = format!(
+        "write `{OWN_JOB}` into `scrape_configs`, with what the pages ask for, if you want it"
+    );
+    report.warn(&place, what, remedy);
+}
+
 /// Tells whether a scrape configuration is the one that [`add_own`] makes.
 pub(super) fn is_own(config: &Config, admin: Option<&crate::admin::Settings>) -> bool {
     let address = admin.and_then(own_url).and_then(|url| address(&url));

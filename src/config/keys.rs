@@ -56,6 +56,7 @@ pub(super) const TOP: Keys = Keys {
         "site_timeout",
         "monitor_port",
         "monitor_address",
+        "web_config",
         "external_labels",
         "poller_stream",
         "receiver_stream",
@@ -495,6 +496,62 @@ pub(super) const PROMETHEUS: Keys = Keys {
     foreign: &[],
 };
 
+/// A web configuration, as every exporter takes it.
+pub(super) const WEB: Keys = Keys {
+    block: "web_config",
+    known: &[
+        "tls_server_config",
+        "http_server_config",
+        "basic_auth_users",
+        "rate_limit",
+    ],
+    foreign: &[("tls_config", "write `tls_server_config`")],
+};
+
+pub(super) const TLS_SERVER_CONFIG: Keys = Keys {
+    block: "tls_server_config",
+    known: &[
+        "cert",
+        "cert_file",
+        "key",
+        "key_file",
+        "client_auth_type",
+        "client_ca",
+        "client_ca_file",
+        "client_allowed_sans",
+        "min_version",
+        "max_version",
+        "cipher_suites",
+        "prefer_server_cipher_suites",
+        "curve_preferences",
+    ],
+    foreign: &[("ca_file", "write `client_ca_file`")],
+};
+
+pub(super) const HTTP_SERVER_CONFIG: Keys = Keys {
+    block: "http_server_config",
+    known: &["http2", "headers"],
+    foreign: &[],
+};
+
+pub(super) const WEB_HEADERS: Keys = Keys {
+    block: "http_server_config.headers",
+    known: &[
+        "Content-Security-Policy",
+        "Strict-Transport-Security",
+        "X-Content-Type-Options",
+        "X-Frame-Options",
+        "X-XSS-Protection",
+    ],
+    foreign: &[],
+};
+
+pub(super) const RATE_LIMIT: Keys = Keys {
+    block: "rate_limit",
+    known: &["interval", "burst"],
+    foreign: &[],
+};
+
 /// What has no meaning here in a `prometheus.yml`.
 pub(super) const PROMETHEUS_IGNORED: &[&str] = &[
     "alerting",
@@ -511,7 +568,7 @@ pub(super) const PROMETHEUS_IGNORED: &[&str] = &[
 /// The last step of a path such as `remote_write[0].basic_auth.password` belongs to the block
 /// that the step before it names.
 pub fn known_keys() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
-    const ALL: [&Keys; 21] = [
+    const ALL: [&Keys; 24] = [
         &TOP,
         &GLOBAL,
         &SCRAPE,
@@ -533,6 +590,9 @@ pub fn known_keys() -> impl Iterator<Item = (&'static str, &'static [&'static st
         &HEADER,
         &HTTP_HEADER,
         &TLS_CONFIG,
+        &TLS_SERVER_CONFIG,
+        &HTTP_SERVER_CONFIG,
+        &RATE_LIMIT,
     ];
     let discovery = super::discover::keys::ALL;
     let all = ALL.into_iter().chain(discovery);

@@ -26,10 +26,12 @@ mod stream;
 mod tls;
 mod top;
 mod values;
+mod web;
 mod yaml;
 
 pub use keys::known_keys;
 pub use problem::{Problem, Problems, render};
+pub use web::web_config;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -55,6 +57,8 @@ pub struct Config {
     pub log: telemetry::LogSettings,
     /// Our own pages, if there are any.
     pub admin: Option<admin::Settings>,
+    /// Who may see them, and how: the file that says so.
+    pub web_config: Option<PathBuf>,
     /// What is older is not delivered; `None`: no limit.
     pub max_age: Option<Duration>,
     /// A site of which nothing is heard for so long is silent; `None`: none ever is.
@@ -122,6 +126,15 @@ pub enum LoadError {
     Problems(#[from] Problems),
 }
 
+/// Files that the command line names in place of those that the configuration names.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Overrides<'a> {
+    /// `prometheus_config`
+    pub prometheus: Option<&'a Path>,
+    /// `web_config`
+    pub web: Option<&'a Path>,
+}
+
 /// What a configuration is to be used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -134,44 +147,47 @@ pub enum Role {
 impl Config {
     /// Reads a file.
     pub fn load(path: &Path) -> Result<Loaded, LoadError> {
-        Self::load_with(path, None)
+        Self::load_with(path, Overrides::default())
     }
 
-    /// Reads a file and, in place of the one that it may name, a `prometheus.yml`.
-    pub fn load_with(path: &Path, prometheus: Option<&Path>) -> Result<Loaded, LoadError> {
-        let name = path.to_string_lossy();
-        match files::text_of(path) {
-            Text::Good(text) => Ok(check_with(&text, &name, prometheus)?),
-            Text::Bad(problems) => Err(problems.into()),
-            Text::CannotRead(source) => Err(LoadError::CannotRead {
-                path: path.to_owned(),
-                source,
-            }),
+    /// Reads a file and, in place of those that it may name, others.
+    pub fn load_with(path: &Path, overrides: Overrides<'_>) -> Result<Loaded, LoadError> {
+        let text = text_of(path)?;
+        Ok(check_with(&text, &path.to_string_lossy(), overrides)?)
+    }
+
+    /// Returns what one role needs of it; the rest is as if it had not been given.
+    #[must_use]
+    pub fn for_role(&self, role: Role) -> Self {
+        let mut config = self.clone();
+        match role {
+            Role::Poller => {
+                config.receiver_stream = None;
+                config.push_gateway = None;
+                config.remote_write = Vec::new();
+                config.receiver_problems = None;
+                config.max_age = None;
+                config.site_timeout = None;
+            }
+            Role::Receiver => {
+                config.scrape = crate::scrape::Settings::default();
+                config.poller_stream = None;
+                config.spool = None;
+                config.chain = true;
+            }
         }
+        config
     }
 
     /// Tells whether a part that runs with this configuration could go on with another one, but for
     /// what it scrapes.
     pub fn is_alike(&self, other: &Self, role: Role) -> bool {
         let relevant = |config: &Self| {
-            let mut config = config.clone();
+            let mut config = config.for_role(role);
             config.scrape = crate::scrape::Settings::default();
             config.file = Arc::clone(&self.file);
             // Logs go on as they began.
             config.log = self.log.clone();
-            match role {
-                Role::Poller => {
-                    config.receiver_stream = None;
-                    config.push_gateway = None;
-                    config.remote_write = Vec::new();
-                    config.max_age = None;
-                }
-                Role::Receiver => {
-                    config.poller_stream = None;
-                    config.spool = None;
-                    config.chain = true;
-                }
-            }
             config
         };
         relevant(self) == relevant(other)
@@ -239,16 +255,17 @@ impl Config {
 
 /// Reads the text of a file; `file` names it in problems, and relative paths start at its folder.
 pub fn check(text: &str, file: &str) -> Result<Loaded, Problems> {
-    check_with(text, file, None)
+    check_with(text, file, Overrides::default())
 }
 
-fn check_with(text: &str, file: &str, prometheus: Option<&Path>) -> Result<Loaded, Problems> {
+/// Reads the text of a file and, in place of those that it may name, other files.
+pub fn check_with(text: &str, file: &str, overrides: Overrides<'_>) -> Result<Loaded, Problems> {
     if text.len() > FILE_BYTES_MAX {
         return Err(too_large(file));
     }
     let mut report = Report::new(file);
     let config = yaml::parse(text, &mut report)
-        .and_then(|root| top::read(&root, file, prometheus, &mut report));
+        .and_then(|root| top::read(&root, file, overrides, &mut report));
     let tls = report.take_tls();
     let warnings = report.finish()?;
     match config {
@@ -265,6 +282,28 @@ fn check_with(text: &str, file: &str, prometheus: Option<&Path>) -> Result<Loade
             "rewrite it",
         )),
     }
+}
+
+/// Returns the text of a configuration file.
+pub fn text_of(path: &Path) -> Result<String, LoadError> {
+    match files::text_of(path) {
+        Text::Good(text) => Ok(text),
+        Text::Bad(problems) => Err(problems.into()),
+        Text::CannotRead(source) => Err(LoadError::CannotRead {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+/// Returns the keys of a whole `prometheus.yml`, those first that have a meaning here.
+pub fn prometheus_keys() -> (Vec<&'static str>, &'static [&'static str]) {
+    let ignored = keys::PROMETHEUS_IGNORED;
+    let known = keys::PROMETHEUS.known.iter().copied();
+    (
+        known.filter(|key| !ignored.contains(key)).collect(),
+        ignored,
+    )
 }
 
 fn too_large(file: &str) -> Problems {

@@ -33,6 +33,16 @@ pub struct Problem {
     pub remedy: String,
 }
 
+/// The remedy for a key that has no effect.
+pub(super) const REMOVE: &str = "remove it";
+
+impl Problem {
+    /// Tells whether it is a warning of a key that has no effect, at the place of that key.
+    pub fn is_no_effect(&self) -> bool {
+        self.remedy == REMOVE
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
@@ -143,7 +153,25 @@ impl Place {
 pub(super) struct TlsUse {
     /// Where it stands; nothing is wrong with it yet.
     block: Problem,
-    settings: tls::Settings,
+    settings: TlsSettings,
+}
+
+/// What TLS is for.
+#[derive(Debug, Clone)]
+pub(super) enum TlsSettings {
+    /// Connections that we make.
+    Client(tls::Settings),
+    /// Our own pages.
+    Server(tls::ServerSettings),
+}
+
+impl TlsSettings {
+    fn verify(&self) -> Result<Vec<String>, tls::TlsError> {
+        match self {
+            Self::Client(settings) => settings.verify(),
+            Self::Server(settings) => settings.verify(),
+        }
+    }
 }
 
 impl TlsUse {
@@ -249,9 +277,18 @@ impl Report {
 
     /// Remembers a block whose files can be looked at later; the configuration itself reads none.
     pub(super) fn uses_tls(&mut self, place: &Place, settings: &tls::Settings) {
+        self.uses(place, TlsSettings::Client(settings.clone()));
+    }
+
+    /// The same for what our own pages are served with.
+    pub(super) fn serves_tls(&mut self, place: &Place, settings: &tls::ServerSettings) {
+        self.uses(place, TlsSettings::Server(settings.clone()));
+    }
+
+    fn uses(&mut self, place: &Place, settings: TlsSettings) {
         self.tls.push(TlsUse {
             block: self.note(place, String::new(), String::new()),
-            settings: settings.clone(),
+            settings,
         });
     }
 

@@ -104,7 +104,7 @@ pub(super) fn read_tls_config(block: &Block<'_>, report: &mut Report) -> Setting
         cert: pem(block, "cert", "cert_file", report),
         key: block.secret_or_file("key", "key_file", report),
         min_version: min_version(block, report),
-        max_version: block.choice("max_version", &VERSIONS, report),
+        max_version: max_version(block, report),
         ..common(block, report)
     };
     check(
@@ -128,7 +128,7 @@ fn common(block: &Block<'_>, report: &mut Report) -> Settings {
 }
 
 /// Reads the oldest version to speak; one that is older than all of ours leaves us ours.
-fn min_version(block: &Block<'_>, report: &mut Report) -> Option<Version> {
+pub(super) fn min_version(block: &Block<'_>, report: &mut Report) -> Option<Version> {
     if let Some(value) = block.value("min_version")
         && let Kind::Scalar(text) = &value.node.kind
         && OLD_VERSIONS.contains(&&**text)
@@ -138,6 +138,11 @@ fn min_version(block: &Block<'_>, report: &mut Report) -> Option<Version> {
         return None;
     }
     block.choice("min_version", &VERSIONS, report)
+}
+
+/// Reads the newest version to speak.
+pub(super) fn max_version(block: &Block<'_>, report: &mut Report) -> Option<Version> {
+    block.choice("max_version", &VERSIONS, report)
 }
 
 fn server_name(block: &Block<'_>, report: &mut Report) -> Option<String> {

@@ -4,7 +4,6 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Config;
 use super::block::{Block, Value};
 use super::files;
 use super::global::{self, Global, JobNames};
@@ -16,6 +15,7 @@ use super::spool;
 use super::stream;
 use super::tls;
 use super::yaml::Node;
+use super::{Config, Overrides};
 use crate::bus::{escape_token, unescape_token};
 use crate::sink::remote_write;
 use crate::telemetry::{Level, LogSettings};
@@ -35,12 +35,11 @@ const SITE_TIMEOUT_LEAST: Duration = Duration::from_secs(2);
 
 /// Reads the whole tree.
 ///
-/// A `prometheus.yml` that was named on the command line stands in place of the one that the file
-/// names.
+/// Files that were named on the command line stand in place of those that the file names.
 pub(super) fn read(
     root: &Node,
     file: &str,
-    prometheus: Option<&Path>,
+    overrides: Overrides<'_>,
     report: &mut Report,
 ) -> Option<Config> {
     let value = Value {
@@ -51,6 +50,7 @@ pub(super) fn read(
     let identity = identity(&block, report);
     let log = log(&block, report);
     let admin = admin(&block, report);
+    let web = web(&block, overrides.web, admin.is_some(), report);
     let global = global(&block, report);
     let max_age = block.seconds_or_duration("max_age", report);
     let site_timeout = site_timeout(&block, report);
@@ -59,12 +59,8 @@ pub(super) fn read(
         .map(|block| tls::read(&block, &identity, report));
     let poller_stream = stream(&block, "poller_stream", &identity, tls.as_ref(), report);
     let receiver_stream = stream(&block, "receiver_stream", &identity, tls.as_ref(), report);
-    let spool = block
-        .block("spool", &keys::SPOOL, report)
-        .and_then(|block| spool::read(&block, report));
-    let chain = block
-        .block("wire", &keys::WIRE, report)
-        .and_then(|block| block.boolean("chain", report));
+    let spool = spool(&block, report);
+    let chain = chain(&block, report);
     let push_gateway = block.block("push_gateway", &keys::PUSH_GATEWAY, report);
     let push_gateway = push_gateway.and_then(|block| sinks::push_gateway(&block, report));
     let shared = Shared {
@@ -89,15 +85,19 @@ pub(super) fn read(
         Some(value) => jobs::read(&value, &global, &mut names, report),
         None => Jobs::default(),
     };
-    let prometheus = prometheus_file(&block, prometheus, report).map(|(path, place)| {
+    let prometheus = prometheus_file(&block, overrides.prometheus, report).map(|(path, place)| {
         let publisher_label = shared.publisher_label;
         files::prometheus(&path, &place, &mut names, publisher_label, report)
     });
     let prometheus = prometheus.unwrap_or_default();
     scrape_configs.extend(prometheus.scrape_configs);
     add_endpoints(&mut remote_write, prometheus.remote_write, &block, report);
-    if let Some(admin) = &admin {
-        jobs::add_own(&mut jobs, &scrape_configs, &identity, admin, &global);
+    let is_closed = web.as_ref().is_some_and(|web| web.is_closed);
+    match &admin {
+        Some(_) if is_closed && poller_stream.is_none() => {}
+        Some(_) if is_closed => jobs::warn_of_own(&jobs, &scrape_configs, &block, report),
+        Some(admin) => jobs::add_own(&mut jobs, &scrape_configs, &identity, admin, &global),
+        None => {}
     }
     scrape_configs.extend(jobs.configs);
     Some(Config {
@@ -105,6 +105,7 @@ pub(super) fn read(
         identity,
         log,
         admin,
+        web_config: web.map(|web| web.file),
         max_age: max_age.filter(|age| !age.is_zero()),
         site_timeout,
         scrape: scrape::Settings {
@@ -252,6 +253,43 @@ fn admin(block: &Block<'_>, report: &mut Report) -> Option<admin::Settings> {
         }
     }
     port.map(|port| admin::Settings { address, port })
+}
+
+fn spool(block: &Block<'_>, report: &mut Report) -> Option<crate::spool::Settings> {
+    let block = block.block("spool", &keys::SPOOL, report)?;
+    spool::read(&block, report)
+}
+
+fn chain(block: &Block<'_>, report: &mut Report) -> Option<bool> {
+    let block = block.block("wire", &keys::WIRE, report)?;
+    block.boolean("chain", report)
+}
+
+/// Who may see our own pages.
+struct Web {
+    file: PathBuf,
+    /// Whether not everybody who comes by plain HTTP sees them.
+    is_closed: bool,
+}
+
+fn web(
+    block: &Block<'_>,
+    named: Option<&Path>,
+    has_pages: bool,
+    report: &mut Report,
+) -> Option<Web> {
+    let own = block.file("web_config", report);
+    let place = block.value("web_config").map(|value| value.place);
+    if own.is_some() && !has_pages {
+        block.no_effect("web_config", "`monitor_port` is not set", report);
+    }
+    let (file, place) = match named {
+        Some(path) => (path.to_owned(), Place::root()),
+        None => (own?, place?),
+    };
+    let is_closed = files::web(&file, &place, report)
+        .is_some_and(|web| web.tls.is_some() || !web.users.is_empty());
+    Some(Web { file, is_closed })
 }
 
 fn stream(

@@ -13,7 +13,7 @@ use super::reload::{Outcome, ReloadMetrics, Reloads, Request, ScrapeReload};
 use super::{Context, Ending, Options, ServiceError, load, warn_of};
 use crate::admin::{Admin, Readiness};
 use crate::clock::Clock;
-use crate::config::{Config, Loaded, Role};
+use crate::config::{self, Config, Loaded, Role};
 use crate::telemetry::{LogHandle, Metrics, chain};
 use crate::tls;
 
@@ -230,6 +230,11 @@ impl Life<'_> {
             return Ok(None);
         };
         let mut admin = Admin::open(settings, metrics.clone(), ready.clone())?;
+        if let Some(file) = &config.web_config {
+            admin = admin.secured_by(file, |file| {
+                config::web_config(file).map_err(|error| chain(&error))
+            })?;
+        }
         if self.options.enable_lifecycle {
             let reloads = self.reloads.clone();
             admin = admin.reload_by(move || {

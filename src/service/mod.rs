@@ -28,7 +28,7 @@ use tracing::{error, info, warn};
 
 use crate::admin::{self, AdminError};
 use crate::clock::Clock;
-use crate::config::{Config, LoadError, Loaded, Problem, Role};
+use crate::config::{Config, LoadError, Loaded, Overrides, Problem, Role};
 use crate::telemetry::{self, Level, LogError, Metrics, chain};
 use crate::tls;
 
@@ -55,6 +55,10 @@ pub struct Options {
     /// A whole prometheus.yml; it stands in place of `prometheus_config` in the configuration file
     #[arg(long, value_name = "FILE", global = true)]
     pub prometheus_config: Option<PathBuf>,
+    /// A web configuration file for our own pages; it stands in place of `web_config` in the
+    /// configuration file
+    #[arg(long = "web.config.file", value_name = "FILE", global = true)]
+    pub web_config: Option<PathBuf>,
     /// Log at debug level, whatever the file says
     #[arg(long, global = true)]
     pub debug: bool,
@@ -65,6 +69,16 @@ pub struct Options {
     /// Reload at a POST to /-/reload of our own pages, too
     #[arg(long = "web.enable-lifecycle", global = true)]
     pub enable_lifecycle: bool,
+}
+
+impl Options {
+    /// Returns the files that stand in place of those that the configuration names.
+    pub fn overrides(&self) -> Overrides<'_> {
+        Overrides {
+            prometheus: self.prometheus_config.as_deref(),
+            web: self.web_config.as_deref(),
+        }
+    }
 }
 
 /// Exit code of a program that could not start or had to end.
@@ -148,7 +162,7 @@ where
 }
 
 fn load(role: Role, options: &Options, file: &Path) -> Result<Loaded, LoadError> {
-    let mut loaded = Config::load_with(file, options.prometheus_config.as_deref())?;
+    let mut loaded = Config::load_with(file, options.overrides())?;
     loaded.config.require(role).map_err(LoadError::Problems)?;
     if options.debug {
         loaded.config.log.level = Level::Debug;

@@ -64,7 +64,9 @@ pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-fn versions(settings: &Settings) -> Result<Vec<&'static SupportedProtocolVersion>, TlsError> {
+pub(super) fn versions(
+    settings: &Settings,
+) -> Result<Vec<&'static SupportedProtocolVersion>, TlsError> {
     let min = settings.min_version.unwrap_or(Version::Tls12);
     let max = settings.max_version.unwrap_or(Version::Tls13);
     let wanted = |version| (min..=max).contains(&version);

@@ -7,7 +7,7 @@
 //! never goes on trusting what a file held before it was changed.
 //!
 //! `pem` finds blocks in text, `read` turns them into certificates, keys and revocation lists,
-//! `own` is our certificate and its key, `verify` judges the other side's, `live` looks at files.
+//! `own` is our certificate and its key, `server` what our own pages are served with, `verify` judges the other side's, `live` looks at files.
 
 mod client;
 mod error;
@@ -16,6 +16,7 @@ mod metrics;
 mod own;
 mod pem;
 mod read;
+mod server;
 mod ssl_dir;
 mod verify;
 
@@ -23,6 +24,7 @@ pub use client::{client_config, distrusting_config, install_provider};
 pub use error::TlsError;
 pub use live::{Current, Live};
 pub use metrics::Metrics;
+pub use server::{CipherName, ClientAuth, Curve, ServerSettings, server_config};
 pub use ssl_dir::SslDir;
 
 use std::path::{Path, PathBuf};

@@ -16,10 +16,10 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
 use x509_parser::revocation_list::CertificateRevocationList;
 
-use super::Settings;
 use super::error::TlsError;
 use super::own::facts;
 use super::read::{Found, certificates, place_of, revocation_lists};
+use super::{Pem, Settings};
 
 type Certificates = Vec<Found<CertificateDer<'static>>>;
 
@@ -131,6 +131,11 @@ fn trusting(
     })
 }
 
+/// Reads certificates of authorities.
+pub(super) fn roots_of(ca: &Pem) -> Result<RootCertStore, TlsError> {
+    roots(certificates(ca, &Settings::default())?, &place_of(ca))
+}
+
 fn roots(given: Certificates, place: &str) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     for Found { line, der } in given {
@@ -167,7 +172,7 @@ fn split(given: Certificates) -> (Certificates, Vec<CertificateDer<'static>>) {
 
 /// Returns the certificates that the system trusts, read once: some hundred kilobytes, which every
 /// client would have otherwise. A store that is empty may be filled later.
-fn system_roots() -> Arc<RootCertStore> {
+pub(super) fn system_roots() -> Arc<RootCertStore> {
     static READ: OnceLock<Arc<RootCertStore>> = OnceLock::new();
     if let Some(roots) = READ.get() {
         return Arc::clone(roots);

@@ -7,8 +7,10 @@
 //! repeat parts, in size. Syntax ends the reading at the first error, since what comes after it
 //! cannot be trusted; everything else is recorded and the reading goes on.
 
+mod comments;
 mod show;
 
+pub use comments::{Comment, comments};
 pub use show::{printable, shown};
 
 use std::collections::HashMap;

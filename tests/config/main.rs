@@ -9,9 +9,11 @@
 
 mod bad;
 mod compatibility;
+mod convert;
 mod documents;
 mod good;
 mod scraping;
+mod web;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

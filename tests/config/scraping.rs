@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use prometheus_streams::config::{Config, LoadError, Role};
+use prometheus_streams::config::{Config, LoadError, Overrides, Role};
 use prometheus_streams::exposition::{NameEscaping, Protocol};
 use prometheus_streams::http::Auth;
 use prometheus_streams::model::NameValidation;
@@ -329,7 +329,11 @@ fn only_a_receiver_minds_what_is_wrong_with_remote_write_of_others() {
     let streams = "poller_stream: {urls: a}\nreceiver_stream: {urls: a}\n\
         push_gateway: {url: 'http://a'}\nprometheus_config: missing.yml\n";
     std::fs::write(&path, streams).unwrap();
-    let config = Config::load_with(&path, Some(&other)).unwrap().config;
+    let overrides = Overrides {
+        prometheus: Some(&other),
+        ..Overrides::default()
+    };
+    let config = Config::load_with(&path, overrides).unwrap().config;
     assert_eq!(config.require(Role::Poller), Ok(()));
     let problems = config.require(Role::Receiver).unwrap_err().to_string();
     assert!(

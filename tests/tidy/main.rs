@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules from the ground up: each imports only what stands before it, or itself.
-const MODULES: [&str; 24] = [
+const MODULES: [&str; 25] = [
     "model",
     "clock",
     "retry",
@@ -26,6 +26,7 @@ const MODULES: [&str; 24] = [
     "enroll",
     "admin",
     "config",
+    "convert",
     "service",
     "inspect",
     "poller",

@@ -16,7 +16,7 @@ use super::{keys, tls};
 use crate::http::{Auth, Settings};
 use crate::model::Secret;
 
-const HEADER_VALUE: &str = "characters that an HTTP header cannot carry";
+pub(super) const HEADER_VALUE: &str = "characters that an HTTP header cannot carry";
 
 /// Reads the client's keys out of a sink's block.
 pub(super) fn read(block: &Block<'_>, report: &mut Report) -> Settings {
