@@ -59,8 +59,9 @@ fn parts(program: &Command) -> impl Iterator<Item = Command> {
     PARTS.iter().filter_map(|(name, part)| {
         let about = program.find_subcommand(part)?.get_about()?.clone();
         let version = env!("CARGO_PKG_VERSION");
-        let command = Command::new(*name).about(about).version(version);
-        Some(service::Options::augment_args(command))
+        let command = Command::new(*name).version(version);
+        // The options bring a text about themselves.
+        Some(service::Options::augment_args(command).about(about))
     })
 }
 
