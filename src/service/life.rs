@@ -5,6 +5,7 @@ use std::path::Path;
 use std::pin::pin;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
@@ -157,9 +158,7 @@ impl Life<'_> {
             tokio::select! {
                 // The end is told before it comes.
                 biased;
-                () = self.stop.cancelled(), if !self.notify.is_stopping() => {
-                    self.notify.stopping();
-                }
+                () = self.stop.cancelled(), if !self.notify.is_stopping() => self.notify.stopping(),
                 result = &mut running => break result,
                 () = self.notify.time_to_look() => self.notify.look(),
                 _ready_or_late = &mut up, if !is_up => {
@@ -190,14 +189,10 @@ impl Life<'_> {
             }
         };
         stop.cancel();
-        if let Some(pages) = pages {
-            drop(pages.await);
-        }
+        close(pages, told).await;
         if let Err(error) = &result {
             answer(asker, Err(chain(error)));
         }
-        let stopping = || Err("the program is stopping".to_owned());
-        answer(told.map(|told| told.request), stopping());
         Run {
             result: result.map_err(|error| ServiceError::Part(Box::new(error))),
             was_ready: ready.is_ready(),
@@ -225,7 +220,7 @@ impl Life<'_> {
         metrics: &Metrics,
         ready: &Readiness,
         stop: &CancellationToken,
-    ) -> Result<Option<tokio::task::JoinHandle<()>>, ServiceError> {
+    ) -> Result<Option<JoinHandle<()>>, ServiceError> {
         let Some(settings) = config.admin else {
             return Ok(None);
         };
@@ -306,6 +301,15 @@ enum Look {
     Told(Box<Told>),
     /// The part has to start anew.
     Anew(Box<Config>, Request),
+}
+
+/// Waits for the end of our own pages, and answers a reload that came to nothing.
+async fn close(pages: Option<JoinHandle<()>>, told: Option<Told>) {
+    if let Some(pages) = pages {
+        drop(pages.await);
+    }
+    let outcome = Err("the program is stopping".to_owned());
+    answer(told.map(|told| told.request), outcome);
 }
 
 fn answer(asker: Option<Request>, outcome: Outcome) {
