@@ -7,7 +7,8 @@ TEST_THREADS ?= 4
 FUZZ_SECONDS ?= 300
 FUZZ_SECONDS_TEST ?= 8
 
-.PHONY: build test fuzz soak parity demo bench packages test-packages sbom fmt clippy doc deny deps
+.PHONY: build test test-puppet-module test-puppet-acceptance test-packages fuzz soak parity demo bench
+.PHONY: packages sbom fmt clippy doc deny deps
 
 build:
 	cargo build --release --locked --bins
@@ -19,6 +20,19 @@ test: deps
 	RUST_TEST_THREADS=$(TEST_THREADS) cargo test --locked --all-targets
 	cargo test --locked --doc
 	scripts/fuzz.sh $(FUZZ_SECONDS_TEST)
+
+# The Puppet module: syntax, style, reference and specs, some of which ask the program itself.
+test-puppet-module:
+	scripts/install-puppet.sh
+	cargo build --locked --bins
+	puppet/test/check.sh
+
+# A real `puppet apply` in a container with a systemd of its own; needs root. Takes the package in
+# target/packages, or makes a small one of the programs in target/debug.
+test-puppet-acceptance: deps
+	scripts/install-puppet.sh
+	cargo build --locked --bins
+	puppet/test/acceptance.sh
 
 fuzz: deps
 	scripts/fuzz.sh $(FUZZ_SECONDS)

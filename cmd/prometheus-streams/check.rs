@@ -23,6 +23,9 @@ pub(crate) struct Options {
     /// Check as well that there is all that this program needs
     #[arg(long, value_name = "PROGRAM")]
     r#for: Option<Program>,
+    /// Take a secret that everybody on this machine can read for a problem, as `strict: true` does
+    #[arg(long)]
+    strict: bool,
     /// Print the targets after discovery and relabelling, and what is none and why
     #[arg(long)]
     targets: bool,
@@ -60,7 +63,13 @@ impl From<Program> for Role {
 
 /// Prints what is wrong with a file; problems are what was asked for, so they go to stdout.
 pub(crate) fn run(program: &service::Options, options: &Options) -> ExitCode {
-    let checked = Config::load_with(&options.file, program.overrides()).and_then(|loaded| {
+    let overrides = program.overrides();
+    let loaded = if options.strict {
+        Config::load_strictly(&options.file, overrides)
+    } else {
+        Config::load_with(&options.file, overrides)
+    };
+    let checked = loaded.and_then(|loaded| {
         require(&loaded.config, options.r#for)?;
         let mut warnings = loaded.verify_files()?;
         warnings.splice(..0, loaded.warnings);

@@ -1,9 +1,12 @@
 //! The stream: found or created, never altered.
 
+use std::error::Error as _;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind};
+use async_nats::jetstream::context::{
+    CreateStreamErrorKind, GetStreamError, GetStreamErrorKind, RequestError, RequestErrorKind,
+};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 use async_nats::jetstream::{ErrorCode, stream::Stream};
 use tokio_util::sync::CancellationToken;
@@ -56,6 +59,10 @@ pub enum StreamError {
         /// The server's words.
         detail: String,
     },
+    /// There is no `JetStream` where we are; the stream may be in another account, or behind a leaf
+    /// node, and take our subjects all the same.
+    #[error("there is no JetStream for this account")]
+    Elsewhere,
     /// The server did not answer, or has no `JetStream` now.
     #[error("JetStream does not answer: {0}")]
     Unavailable(String),
@@ -64,7 +71,7 @@ pub enum StreamError {
 impl Retryable for StreamError {
     fn retry(&self) -> Retry {
         match self {
-            Self::Unavailable(_) => Retry::Yes,
+            Self::Unavailable(_) | Self::Elsewhere => Retry::Yes,
             Self::Missing { .. }
             | Self::Misfit { .. }
             | Self::Overlap { .. }
@@ -80,12 +87,32 @@ impl Bus {
         &self,
         stop: &CancellationToken,
     ) -> Result<Option<()>, StreamError> {
+        self.wait(stop, Purpose::Reading).await
+    }
+
+    /// The same for who only publishes, and needs not see the stream: it may be in another account.
+    pub async fn wait_to_publish(
+        &self,
+        stop: &CancellationToken,
+    ) -> Result<Option<()>, StreamError> {
+        self.wait(stop, Purpose::Publishing).await
+    }
+
+    async fn wait(
+        &self,
+        stop: &CancellationToken,
+        purpose: Purpose,
+    ) -> Result<Option<()>, StreamError> {
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
         let waiting = async {
             loop {
                 self.connected().await;
                 match self.ensure_stream().await {
                     Ok(_) => return Ok(()),
+                    Err(StreamError::Elsewhere) if purpose == Purpose::Publishing => {
+                        info!("no stream is shown to us; publishing to one of another account");
+                        return Ok(());
+                    }
                     Err(error) if error.retry() == Retry::No => return Err(error),
                     Err(error) => {
                         if backoff.attempt() == 0 {
@@ -114,6 +141,9 @@ impl Bus {
                     if error.error_code() == ErrorCode::STREAM_NOT_FOUND =>
                 {
                     self.create_stream().await
+                }
+                kind if !settings.manage && is_elsewhere(&kind, &error) => {
+                    Err(StreamError::Elsewhere)
                 }
                 kind => Err(StreamError::Unavailable(kind.to_string())),
             },
@@ -169,6 +199,27 @@ impl Bus {
                 kind => Err(StreamError::Unavailable(kind.to_string())),
             },
         }
+    }
+}
+
+/// What a stream is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Reading,
+    Publishing,
+}
+
+/// Tells whether the look at the stream failed because there is no `JetStream` where we are.
+fn is_elsewhere(kind: &GetStreamErrorKind, error: &GetStreamError) -> bool {
+    match kind {
+        GetStreamErrorKind::JetStream(error) => {
+            error.error_code() == ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT
+        }
+        GetStreamErrorKind::Request => error
+            .source()
+            .and_then(|source| source.downcast_ref::<RequestError>())
+            .is_some_and(|source| source.kind() == RequestErrorKind::NoResponders),
+        GetStreamErrorKind::EmptyName | GetStreamErrorKind::InvalidStreamName => false,
     }
 }
 

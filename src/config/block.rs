@@ -108,6 +108,9 @@ impl<'a> Value<'a> {
         if url.port() == Some(0) {
             return refuse("its port is 0");
         }
+        if url.password().is_some() {
+            report.inline_secret(&self.place);
+        }
         Some(url)
     }
 
@@ -428,7 +431,32 @@ impl<'a> Block<'a> {
     /// Reads a secret; its value is in no problem's text.
     pub(super) fn secret(&self, key: &str, report: &mut Report) -> Option<Secret> {
         let text = self.text(key, report)?;
+        if let Some(place) = self.place_of(key) {
+            report.inline_secret(&place);
+        }
         Some(Secret::Inline(text.into()))
+    }
+
+    /// Reads the path of a file that holds a secret.
+    pub(super) fn secret_file(&self, key: &str, report: &mut Report) -> Option<PathBuf> {
+        let path = self.file(key, report)?;
+        if let Some(place) = self.place_of(key) {
+            report.secret_file(&place, &path);
+        }
+        Some(path)
+    }
+
+    /// Reads what stands either here or in a file and may be known to everybody, such as a name.
+    pub(super) fn text_or_file(
+        &self,
+        key: &str,
+        file_key: &str,
+        report: &mut Report,
+    ) -> Option<Secret> {
+        let inline = self.text(key, report);
+        let inline = inline.map(|text| Secret::Inline(text.into()));
+        let file = self.file(file_key, report).map(Secret::File);
+        self.here_or_there((key, inline), (file_key, file), report)
     }
 
     /// Reads a secret that stands either here or in a file.
@@ -439,7 +467,16 @@ impl<'a> Block<'a> {
         report: &mut Report,
     ) -> Option<Secret> {
         let inline = self.secret(key, report);
-        let file = self.file(file_key, report).map(Secret::File);
+        let file = self.secret_file(file_key, report).map(Secret::File);
+        self.here_or_there((key, inline), (file_key, file), report)
+    }
+
+    fn here_or_there(
+        &self,
+        (key, inline): (&str, Option<Secret>),
+        (file_key, file): (&str, Option<Secret>),
+        report: &mut Report,
+    ) -> Option<Secret> {
         if inline.is_some() && file.is_some() {
             self.at_most_one(&[key, file_key], report);
         }

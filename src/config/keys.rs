@@ -1,5 +1,9 @@
 //! Every key there is, by block: what the reader takes, what the documentation lists.
 
+pub(super) use super::web_keys::{
+    HTTP_SERVER_CONFIG, RATE_LIMIT, TLS_SERVER_CONFIG, WEB, WEB_HEADERS,
+};
+
 /// The keys of one block.
 #[derive(Debug)]
 pub(super) struct Keys {
@@ -49,6 +53,7 @@ pub(super) const TOP: Keys = Keys {
         "verbose",
         "debug",
         "logfile",
+        "strict",
         "scrape_interval",
         "scrape_timeout",
         "body_size_limit",
@@ -493,62 +498,6 @@ pub(super) const PROMETHEUS: Keys = Keys {
         "storage",
         "tracing",
     ],
-    foreign: &[],
-};
-
-/// A web configuration, as every exporter takes it.
-pub(super) const WEB: Keys = Keys {
-    block: "web_config",
-    known: &[
-        "tls_server_config",
-        "http_server_config",
-        "basic_auth_users",
-        "rate_limit",
-    ],
-    foreign: &[("tls_config", "write `tls_server_config`")],
-};
-
-pub(super) const TLS_SERVER_CONFIG: Keys = Keys {
-    block: "tls_server_config",
-    known: &[
-        "cert",
-        "cert_file",
-        "key",
-        "key_file",
-        "client_auth_type",
-        "client_ca",
-        "client_ca_file",
-        "client_allowed_sans",
-        "min_version",
-        "max_version",
-        "cipher_suites",
-        "prefer_server_cipher_suites",
-        "curve_preferences",
-    ],
-    foreign: &[("ca_file", "write `client_ca_file`")],
-};
-
-pub(super) const HTTP_SERVER_CONFIG: Keys = Keys {
-    block: "http_server_config",
-    known: &["http2", "headers"],
-    foreign: &[],
-};
-
-pub(super) const WEB_HEADERS: Keys = Keys {
-    block: "http_server_config.headers",
-    known: &[
-        "Content-Security-Policy",
-        "Strict-Transport-Security",
-        "X-Content-Type-Options",
-        "X-Frame-Options",
-        "X-XSS-Protection",
-    ],
-    foreign: &[],
-};
-
-pub(super) const RATE_LIMIT: Keys = Keys {
-    block: "rate_limit",
-    known: &["interval", "burst"],
     foreign: &[],
 };
 

@@ -3,7 +3,8 @@
 //! In: one YAML file, for both roles. Out: a [`Config`] in which nothing needs to be checked again,
 //! with warnings, or every problem of the file at once, each with its line, its column and what
 //! would be right. This module alone knows the keys and their defaults. It reads no file but those
-//! that this one names, opens no connection, and never shows the value of a secret or of a URL.
+//! that this one names, and of secrets' files the modes; it opens no connection, and never shows
+//! the value of a secret or of a URL.
 //!
 //! `crate::yaml` makes a tree with positions, `block` reads typed values out of it, `keys` lists what may
 //! stand where; `top`, `stream`, `tls`, `spool`, `http`, `sinks` and `jobs` read the blocks of these names.
@@ -20,6 +21,7 @@ mod labels;
 mod problem;
 mod relabel;
 mod scrape;
+mod secrets;
 mod sinks;
 mod spool;
 mod stream;
@@ -27,6 +29,7 @@ mod tls;
 mod top;
 mod values;
 mod web;
+mod web_keys;
 mod yaml;
 
 pub use keys::known_keys;
@@ -53,6 +56,8 @@ pub struct Config {
     pub file: Arc<str>,
     /// The name of this site, or of this receiver.
     pub identity: String,
+    /// Whether secrets that everybody on the machine can read are problems, not warnings.
+    pub is_strict: bool,
     /// Logs.
     pub log: telemetry::LogSettings,
     /// Our own pages, if there are any.
@@ -152,8 +157,17 @@ impl Config {
 
     /// Reads a file and, in place of those that it may name, others.
     pub fn load_with(path: &Path, overrides: Overrides<'_>) -> Result<Loaded, LoadError> {
+        Self::load_by(path, overrides, Modes::Checked)
+    }
+
+    /// The same, as if the file had `strict: true`.
+    pub fn load_strictly(path: &Path, overrides: Overrides<'_>) -> Result<Loaded, LoadError> {
+        Self::load_by(path, overrides, Modes::Strict)
+    }
+
+    fn load_by(path: &Path, overrides: Overrides<'_>, modes: Modes) -> Result<Loaded, LoadError> {
         let text = text_of(path)?;
-        Ok(check_with(&text, &path.to_string_lossy(), overrides)?)
+        Ok(read(&text, &path.to_string_lossy(), overrides, modes)?)
     }
 
     /// Returns what one role needs of it; the rest is as if it had not been given.
@@ -186,6 +200,8 @@ impl Config {
             let mut config = config.for_role(role);
             config.scrape = crate::scrape::Settings::default();
             config.file = Arc::clone(&self.file);
+            // It has been obeyed when a file was read.
+            config.is_strict = self.is_strict;
             // Logs go on as they began.
             config.log = self.log.clone();
             config
@@ -260,12 +276,36 @@ pub fn check(text: &str, file: &str) -> Result<Loaded, Problems> {
 
 /// Reads the text of a file and, in place of those that it may name, other files.
 pub fn check_with(text: &str, file: &str, overrides: Overrides<'_>) -> Result<Loaded, Problems> {
+    read(text, file, overrides, Modes::Ignored)
+}
+
+/// What becomes of secrets that everybody can read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Modes {
+    /// Nothing: there may be no file at all.
+    Ignored,
+    /// What the file says itself.
+    Checked,
+    /// They are problems.
+    Strict,
+}
+
+fn read(
+    text: &str,
+    file: &str,
+    overrides: Overrides<'_>,
+    modes: Modes,
+) -> Result<Loaded, Problems> {
     if text.len() > FILE_BYTES_MAX {
         return Err(too_large(file));
     }
     let mut report = Report::new(file);
     let config = yaml::parse(text, &mut report)
         .and_then(|root| top::read(&root, file, overrides, &mut report));
+    if modes != Modes::Ignored {
+        let is_strict = config.as_ref().is_some_and(|config| config.is_strict);
+        report.check_modes(is_strict || modes == Modes::Strict);
+    }
     let tls = report.take_tls();
     let warnings = report.finish()?;
     match config {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::secrets::{Exposures, Secrets, exposures};
 use super::values::printable;
 use crate::telemetry::chain;
 use crate::tls;
@@ -211,6 +212,9 @@ pub(super) struct Report {
     /// What was found in other files, in the order in which they were read.
     others: Vec<Problem>,
     other_warnings: Vec<Problem>,
+    secrets: Secrets,
+    /// Those of other files.
+    other_secrets: Vec<(Arc<str>, Secrets)>,
     tls: Vec<TlsUse>,
 }
 
@@ -225,6 +229,8 @@ impl Report {
             warnings: Vec::new(),
             others: Vec::new(),
             other_warnings: Vec::new(),
+            secrets: Secrets::default(),
+            other_secrets: Vec::new(),
             tls: Vec::new(),
         }
     }
@@ -236,6 +242,9 @@ impl Report {
 
     /// Takes over what was found in another file, which this one names.
     pub(super) fn absorb(&mut self, mut other: Self) {
+        let secrets = std::mem::take(&mut other.secrets);
+        self.other_secrets.push((Arc::clone(&other.file), secrets));
+        self.other_secrets.append(&mut other.other_secrets);
         self.tls.append(&mut other.tls);
         match other.finish() {
             Ok(warnings) => self.other_warnings.extend(warnings),
@@ -305,6 +314,37 @@ impl Report {
             path: place.path.clone(),
             what,
             remedy,
+        }
+    }
+
+    /// Records that a secret stands in the file itself.
+    pub(super) fn inline_secret(&mut self, place: &Place) {
+        self.secrets.inline(place);
+    }
+
+    /// Records the file that a secret stands in.
+    pub(super) fn secret_file(&mut self, place: &Place, path: &Path) {
+        self.secrets.file(place, path.to_owned());
+    }
+
+    /// Takes over where another reader of the same file found secrets.
+    pub(super) fn take_secrets(&mut self, other: &mut Self) {
+        self.secrets.extend(std::mem::take(&mut other.secrets));
+    }
+
+    /// Looks at the modes of this file, of those that it names, and of secrets' files; what others
+    /// can read is a problem if `is_strict`, and else a warning.
+    pub(super) fn check_modes(&mut self, is_strict: bool) {
+        let own = (Arc::clone(&self.file), std::mem::take(&mut self.secrets));
+        let others = std::mem::take(&mut self.other_secrets);
+        for (index, (file, secrets)) in std::iter::once(own).chain(others).enumerate() {
+            let Exposures { to_all, to_group } = exposures(&file, &secrets);
+            let (problems, warnings) = match index {
+                0 => (&mut self.problems, &mut self.warnings),
+                _ => (&mut self.others, &mut self.other_warnings),
+            };
+            warnings.extend(to_group);
+            if is_strict { problems } else { warnings }.extend(to_all);
         }
     }
 

@@ -114,7 +114,12 @@ fn server(text: &str, value: &Value<'_>, report: &mut Report) -> Option<String> 
     let (scheme, rest) = text.split_once("://").unwrap_or(("nats", text));
     let why = match scheme {
         "nats" | "tls" => match server_address(rest) {
-            Ok(address) => return Some(format!("{scheme}://{address}")),
+            Ok(address) => {
+                if address.contains('@') {
+                    report.inline_secret(&value.place);
+                }
+                return Some(format!("{scheme}://{address}"));
+            }
             Err(why) => why,
         },
         "ws" | "wss" => "NATS over WebSocket is not supported",
@@ -220,9 +225,9 @@ fn auth(block: &Block<'_>, report: &mut Report) -> Option<Auth> {
     let token = block
         .secret_or_file("token", "token_file", report)
         .map(Auth::Token);
-    let nkey = block.file("nkey_file", report).map(Auth::NkeyFile);
+    let nkey = block.secret_file("nkey_file", report).map(Auth::NkeyFile);
     let credentials = block
-        .file("credentials_file", report)
+        .secret_file("credentials_file", report)
         .map(Auth::CredentialsFile);
     let mut kinds: Vec<&str> = Vec::new();
     kinds.extend(user.as_ref().map(|_| "user"));

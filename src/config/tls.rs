@@ -54,7 +54,7 @@ fn by_files(block: &Block<'_>, report: &mut Report) -> Settings {
     Settings {
         ca: block.file("ca", report).map(Pem::File),
         cert: block.file("cert", report).map(Pem::File),
-        key: block.file("key", report).map(Secret::File),
+        key: block.secret_file("key", report).map(Secret::File),
         crl: block.file("crl", report).map(Pem::File),
         ..Settings::default()
     }
@@ -82,7 +82,11 @@ fn by_puppet(block: &Block<'_>, identity: &str, report: &mut Report) -> Settings
         }
         _ => {}
     }
-    SslDir::new(dir, certname.unwrap_or(identity)).settings()
+    let settings = SslDir::new(dir, certname.unwrap_or(identity)).settings();
+    if let Some(key) = settings.key.as_ref().and_then(Secret::path) {
+        report.secret_file(&block.place, key);
+    }
+    settings
 }
 
 /// Warns of keys that are for another scheme; what stands there must still be text.
@@ -161,7 +165,7 @@ fn server_name(block: &Block<'_>, report: &mut Report) -> Option<String> {
 }
 
 fn pem(block: &Block<'_>, key: &str, file_key: &str, report: &mut Report) -> Option<Pem> {
-    match block.secret_or_file(key, file_key, report)? {
+    match block.text_or_file(key, file_key, report)? {
         Secret::Inline(text) => Some(Pem::Inline(text.into())),
         Secret::File(path) => Some(Pem::File(path)),
     }

@@ -48,6 +48,7 @@ pub(super) fn read(
     };
     let block = Block::open(&value, &keys::TOP, report)?;
     let identity = identity(&block, report);
+    let is_strict = block.boolean("strict", report).unwrap_or(false);
     let log = log(&block, report);
     let admin = admin(&block, report);
     let web = web(&block, overrides.web, admin.is_some(), report);
@@ -103,6 +104,7 @@ pub(super) fn read(
     Some(Config {
         file: file.into(),
         identity,
+        is_strict,
         log,
         admin,
         web_config: web.map(|web| web.file),

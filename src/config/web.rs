@@ -159,7 +159,7 @@ fn tls(block: &Block<'_>, report: &mut Report) -> Option<ServerSettings> {
 }
 
 fn pem(block: &Block<'_>, key: &str, file_key: &str, report: &mut Report) -> Option<Pem> {
-    match block.secret_or_file(key, file_key, report)? {
+    match block.text_or_file(key, file_key, report)? {
         Secret::Inline(text) => Some(Pem::Inline(text.into())),
         Secret::File(path) => Some(Pem::File(path)),
     }
@@ -287,10 +287,14 @@ fn users(block: &Block<'_>, report: &mut Report) -> Vec<User> {
             continue;
         };
         match PasswordHash::parse(text) {
-            Ok(hash) => users.push(User {
-                name: entry.key.to_string(),
-                hash,
-            }),
+            Ok(hash) => {
+                // Who has it can try passwords at leisure.
+                report.inline_secret(&value.place);
+                users.push(User {
+                    name: entry.key.to_string(),
+                    hash,
+                });
+            }
             Err(why) => {
                 let name = shown(&printable(&entry.key));
                 let what = format!("the password of user `{name}` is {why}");

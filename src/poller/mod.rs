@@ -117,7 +117,7 @@ pub async fn run(context: Context) -> Result<Ending, PollerError> {
     let (closed_tx, closed_rx) = mpsc::channel(CLOSED_QUEUE);
     // Set up before NATS is waited for, so that a mistake is told at once.
     let pool = Pool::new(Arc::clone(&site), &config.scrape, closed_tx)?;
-    let patient = tokio::time::timeout(START_PATIENCE, site.bus.wait_for_stream(&stop));
+    let patient = tokio::time::timeout(START_PATIENCE, site.bus.wait_to_publish(&stop));
     let has_stream = match patient.await {
         Ok(Ok(Some(()))) => true,
         Ok(Ok(None)) => return Ok(Ending::Clean),
@@ -137,7 +137,7 @@ pub async fn run(context: Context) -> Result<Ending, PollerError> {
     let found = if has_stream {
         Ok(Some(()))
     } else {
-        site.bus.wait_for_stream(&stop).await
+        site.bus.wait_to_publish(&stop).await
     };
     if let Err(error) = found {
         stop.cancel();

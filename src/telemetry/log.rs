@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal as _, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -141,10 +142,14 @@ impl LogFile {
     }
 }
 
+/// The log names targets and sites, which is nobody's business but the owner's and a group's.
+const FILE_MODE: u32 = 0o640;
+
 fn append(path: &Path) -> Result<File, LogError> {
     OpenOptions::new()
         .append(true)
         .create(true)
+        .mode(FILE_MODE)
         .open(path)
         .map_err(|source| LogError::Open {
             path: path.to_owned(),

@@ -13,6 +13,7 @@ mod convert;
 mod documents;
 mod good;
 mod scraping;
+mod secrets;
 mod web;
 
 use std::path::{Path, PathBuf};

@@ -101,45 +101,55 @@ fn nkey_seed_file() {
 #[test]
 fn credentials_file() {
     run(SCENARIO, async |lab| {
-        let (operator, system) = (KeyPair::new_operator(), KeyPair::new_account());
-        let (account, user) = (KeyPair::new_account(), KeyPair::new_user());
-        let limits = json!({
-            "subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1,
-            "wildcards": true, "conn": -1, "leaf": -1,
-            "mem_storage": -1, "disk_storage": -1, "streams": -1, "consumer": -1,
-        });
-        let no_jetstream = json!({
-            "subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1,
-            "wildcards": true, "conn": -1, "leaf": -1,
-        });
-        let of_operator = json!({
-            "type": "operator", "version": 2, "system_account": system.public_key(),
-        });
-        let of_account = json!({"type": "account", "version": 2, "limits": limits});
-        let of_system = json!({"type": "account", "version": 2, "limits": no_jetstream});
-        let of_user = json!({"type": "user", "version": 2, "subs": -1, "data": -1, "payload": -1});
-        let server = format!(
-            "operator: {}\nsystem_account: {}\nresolver: MEMORY\n\
-             resolver_preload: {{ {}: {}, {}: {} }}",
-            jwt(&operator, &operator, &of_operator),
-            system.public_key(),
-            account.public_key(),
-            jwt(&account, &operator, &of_account),
-            system.public_key(),
-            jwt(&system, &operator, &of_system),
-        );
+        let (server, account) = operator_mode();
         let file = lab.path().join("site.creds");
-        let credentials = format!(
-            "-----BEGIN NATS USER JWT-----\n{}\n------END NATS USER JWT------\n\n\
-             -----BEGIN USER NKEY SEED-----\n{}\n------END USER NKEY SEED------\n",
-            jwt(&user, &account, &of_user),
-            user.seed().unwrap(),
-        );
-        fs::write(&file, credentials).unwrap();
+        fs::write(&file, credentials(&KeyPair::new_user(), &account)).unwrap();
         let auth = json!({"credentials_file": file});
         publishes(lab, Version::Packaged, &server, auth.clone()).await;
         publishes(lab, Version::Newest, &server, auth).await;
     });
+}
+
+/// Returns the configuration of a server that trusts an operator, and an account of that.
+pub(crate) fn operator_mode() -> (String, KeyPair) {
+    let (operator, system) = (KeyPair::new_operator(), KeyPair::new_account());
+    let account = KeyPair::new_account();
+    let limits = json!({
+        "subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1,
+        "wildcards": true, "conn": -1, "leaf": -1,
+        "mem_storage": -1, "disk_storage": -1, "streams": -1, "consumer": -1,
+    });
+    let no_jetstream = json!({
+        "subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1,
+        "wildcards": true, "conn": -1, "leaf": -1,
+    });
+    let of_operator = json!({
+        "type": "operator", "version": 2, "system_account": system.public_key(),
+    });
+    let of_account = json!({"type": "account", "version": 2, "limits": limits});
+    let of_system = json!({"type": "account", "version": 2, "limits": no_jetstream});
+    let server = format!(
+        "operator: {}\nsystem_account: {}\nresolver: MEMORY\n\
+         resolver_preload: {{ {}: {}, {}: {} }}",
+        jwt(&operator, &operator, &of_operator),
+        system.public_key(),
+        account.public_key(),
+        jwt(&account, &operator, &of_account),
+        system.public_key(),
+        jwt(&system, &operator, &of_system),
+    );
+    (server, account)
+}
+
+/// Returns the text of a credentials file for a user of an account.
+pub(crate) fn credentials(user: &KeyPair, account: &KeyPair) -> String {
+    let claims = json!({"type": "user", "version": 2, "subs": -1, "data": -1, "payload": -1});
+    format!(
+        "-----BEGIN NATS USER JWT-----\n{}\n------END NATS USER JWT------\n\n\
+         -----BEGIN USER NKEY SEED-----\n{}\n------END USER NKEY SEED------\n",
+        jwt(user, account, &claims),
+        user.seed().unwrap(),
+    )
 }
 
 /// A NATS token for `subject`, signed by `issuer`.
@@ -156,14 +166,14 @@ fn jwt(subject: &KeyPair, issuer: &KeyPair, claims: &Value) -> String {
 }
 
 /// A certificate authority and what it has signed, in files.
-struct Certificates {
-    ca: String,
-    server: String,
-    client: String,
+pub(crate) struct Certificates {
+    pub(crate) ca: String,
+    pub(crate) server: String,
+    pub(crate) client: String,
 }
 
 impl Certificates {
-    fn make(lab: &Lab) -> Self {
+    pub(crate) fn make(lab: &Lab) -> Self {
         let key = TlsKey::generate().unwrap();
         let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

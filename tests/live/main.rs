@@ -27,6 +27,7 @@ mod process;
 mod reload;
 mod replay;
 mod same_targets;
+mod security;
 mod silent;
 mod spool;
 mod stream;

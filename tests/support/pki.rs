@@ -1,6 +1,7 @@
 //! A certificate authority as Puppet makes one: a root, an intermediate, and a list of each.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rcgen::{
@@ -47,12 +48,13 @@ impl Pki {
         self.folder.join(name).to_str().unwrap().to_owned()
     }
 
-    /// Writes a file in the folder, in place of the one before.
+    /// Writes a file in the folder, in place of the one before; only its owner can read it.
     pub(crate) fn write(&self, name: &str, text: &str) {
         let path = self.folder.join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         let new = path.with_extension("new");
         fs::write(&new, text).unwrap();
+        fs::set_permissions(&new, Permissions::from_mode(0o600)).unwrap();
         fs::rename(new, path).unwrap();
     }
 

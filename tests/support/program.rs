@@ -1,5 +1,6 @@
 //! Our own programs and their configuration files.
 
+use std::ffi::OsString;
 use std::fs;
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
@@ -53,6 +54,21 @@ impl Program {
     /// Starts a receiver; `config` is completed with a port for its own pages.
     pub(crate) fn receiver(lab: &Lab, config: Value) -> Self {
         Self::start(lab, Role::Receiver, config, &[])
+    }
+
+    /// Starts a poller or a receiver with a whole configuration file as it stands, under another
+    /// program if there is one; its own pages are where the file says.
+    pub(crate) fn start_as_it_stands(
+        lab: &Lab,
+        name: &str,
+        config: &Path,
+        under: &[&str],
+    ) -> Process {
+        let mut words: Vec<OsString> = under.iter().map(OsString::from).collect();
+        words.push(program(name).into());
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).arg("--config").arg(config);
+        Process::spawn(lab, name, &mut command)
     }
 
     fn start(lab: &Lab, role: Role, config: Value, arguments: &'static [&'static str]) -> Self {

@@ -20,7 +20,8 @@ pub(crate) enum Version {
 }
 
 impl Version {
-    fn program(self) -> PathBuf {
+    /// Returns the path of the server.
+    pub(crate) fn program(self) -> PathBuf {
         match self {
             // Debian keeps it where a user's PATH does not look.
             Self::Packaged if Path::new("/usr/sbin/nats-server").exists() => {
@@ -49,6 +50,9 @@ pub(crate) struct NatsServer {
     monitor: u16,
     store: PathBuf,
     config: Option<PathBuf>,
+    /// Whether the configuration file is all that says what JetStream there is; some servers refuse
+    /// to be told twice.
+    is_whole: bool,
     log: PathBuf,
     process: Option<Process>,
 }
@@ -79,6 +83,15 @@ impl NatsServer {
         server
     }
 
+    /// The same with a configuration file that is there; it says as well what `JetStream` there is.
+    pub(crate) async fn start_from(lab: &Lab, version: Version, file: PathBuf) -> Self {
+        let mut server = Self::prepare(lab, version);
+        server.config = Some(file);
+        server.is_whole = true;
+        server.restart(lab).await;
+        server
+    }
+
     /// Chooses a port and a store without starting anything.
     pub(crate) fn prepare(lab: &Lab, version: Version) -> Self {
         Self {
@@ -88,6 +101,7 @@ impl NatsServer {
             monitor: free_port(),
             store: lab.folder("nats"),
             config: None,
+            is_whole: false,
             log: lab.log("nats"),
             process: None,
         }
@@ -98,18 +112,24 @@ impl NatsServer {
         self.stop();
         let mut command = Command::new(self.version.program());
         command
-            .args(["-a", self.address, "-p", &self.port.to_string(), "-js"])
-            .args(["-m", &self.monitor.to_string()])
-            .arg("-sd")
-            .arg(&self.store);
+            .args(["-a", self.address, "-p", &self.port.to_string()])
+            .args(["-m", &self.monitor.to_string()]);
+        if !self.is_whole {
+            command.arg("-js").arg("-sd").arg(&self.store);
+        }
         if let Some(config) = &self.config {
             command.arg("-c").arg(config);
         }
         let log = self.log.clone();
         self.process = Some(Process::spawn_with_log(lab, "nats", &mut command, log));
         let monitor = self.monitor;
+        let page = if self.is_whole {
+            "/healthz"
+        } else {
+            "/healthz?js-enabled-only=true"
+        };
         wait_until(START, "nats-server starts", async || {
-            get(monitor, "/healthz?js-enabled-only=true").await
+            get(monitor, page).await
         })
         .await;
     }

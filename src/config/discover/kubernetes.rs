@@ -60,7 +60,7 @@ fn access(block: &Block<'_>, own_namespace: bool, report: &mut Report) -> Option
     let url = block
         .text("api_server", report)
         .and_then(|_| block.value("api_server"));
-    let kubeconfig = block.file("kubeconfig_file", report);
+    let kubeconfig = block.secret_file("kubeconfig_file", report);
     let http = http::read_client(block, report);
     let has_client = http != Client::default();
     let problem = match (&url, &kubeconfig) {

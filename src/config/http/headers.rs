@@ -58,12 +58,17 @@ pub(super) fn read(block: &Block<'_>, report: &mut Report) -> Vec<(String, Secre
         for key in ["values", "secrets"] {
             for item in items(&block, key, report) {
                 let secret = inline(&item, report);
+                if key == "secrets" && secret.is_some() {
+                    report.inline_secret(&item.place);
+                }
                 headers.extend(secret.map(|secret| (name.to_owned(), secret)));
             }
         }
         for item in items(&block, "files", report) {
             if let Some(path) = item.scalar("the path of a file", report) {
-                headers.push((name.to_owned(), Secret::File(report.resolve(path))));
+                let path = report.resolve(path);
+                report.secret_file(&item.place, &path);
+                headers.push((name.to_owned(), Secret::File(path)));
             }
         }
     }
@@ -99,6 +104,7 @@ pub(super) fn of_proxy(block: &Block<'_>, report: &mut Report) -> Vec<(String, S
         };
         for item in value.items("a list", report) {
             let secret = inline(&item, report);
+            report.inline_secret(&item.place);
             headers.extend(secret.map(|secret| (entry.key.to_string(), secret)));
         }
     }
@@ -202,7 +208,7 @@ fn header_value(value: &Value<'_>, report: &mut Report) -> Option<Secret> {
                 "write the path of a file that holds the value",
                 report,
             )?;
-            block.file("file", report).map(Secret::File)
+            block.secret_file("file", report).map(Secret::File)
         }
         Kind::Null => Some(Secret::Inline("".into())),
         _ => inline(value, report),

@@ -97,7 +97,7 @@ fn check_one_kind(block: &Block<'_>, report: &mut Report) {
 
 fn basic_auth(block: &Block<'_>, report: &mut Report) -> Option<Auth> {
     let before = report.count();
-    let username = block.secret_or_file("username", "username_file", report);
+    let username = block.text_or_file("username", "username_file", report);
     let password = block.secret_or_file("password", "password_file", report);
     if let Some(Secret::Inline(name)) = &username
         && name.contains(':')

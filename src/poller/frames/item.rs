@@ -27,7 +27,7 @@ pub(super) struct Item {
 
 pub(super) struct PartOf {
     pub(super) part: Part,
-    pub(super) is_one_family: bool,
+    pub(super) is_indivisible: bool,
     pub(super) origin: Arc<Scrape>,
 }
 
@@ -47,7 +47,7 @@ impl Parted {
             number: self.number,
             part: Some(PartOf {
                 part,
-                is_one_family: self.is_one_family,
+                is_indivisible: self.is_indivisible,
                 origin: Arc::clone(origin),
             }),
         }

@@ -446,15 +446,15 @@ impl Frames {
         let Some(item) = waiting.remove(at) else {
             return;
         };
-        let (origin, is_one_family) = match (item.part, item.record) {
+        let (origin, is_indivisible) = match (item.part, item.record) {
             (
                 Some(PartOf {
                     origin,
-                    is_one_family,
+                    is_indivisible,
                     ..
                 }),
                 _,
-            ) => (origin, is_one_family),
+            ) => (origin, is_indivisible),
             (None, Record::Scrape(scrape)) => (Arc::new(scrape), false),
             (None, Record::Heartbeat(_)) => {
                 error!(bytes, "a heartbeat does not fit into one message");
@@ -478,7 +478,7 @@ impl Frames {
         waiting.retain(is_other);
         let target = self.targets.entry(Arc::clone(&origin.target)).or_default();
         let parts = target.parts.get_or_insert_default();
-        if is_one_family {
+        if is_indivisible {
             parts.refuse(body);
         } else {
             parts.shrink(body, (bytes, self.limits.payload_max));
@@ -499,8 +499,8 @@ impl Frames {
                 job = origin.target.job(),
                 instance = origin.target.instance(),
                 limit = self.limits.payload_max,
-                "a metric family of a scrape does not fit into one message; raise the server's \
-                 `max_payload`"
+                "a histogram or family of a scrape does not fit into one message; raise the \
+                 server's `max_payload`"
             );
             let reason = FailureReason::PayloadTooLarge;
             let failed = Scrape {

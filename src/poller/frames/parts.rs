@@ -13,7 +13,7 @@ use crate::model::{Format, Labels, Text};
 use crate::scrape::Shapes;
 use crate::wire::{Body, Column, Columns, PARTS_MAX, Shape, ShapeId, Value};
 
-/// Parts are never asked to be smaller than this; a family alone may be.
+/// Parts are never asked to be smaller than this; what cannot be parted may be.
 const PIECE_BYTES_MIN: usize = 1024;
 
 /// How a target is split.
@@ -28,11 +28,11 @@ pub(super) struct Parts {
 /// How a body's text is cut.
 #[derive(Clone, Copy)]
 struct Limit {
-    /// Pieces are at most as large, where families allow that.
+    /// Pieces are at most as large, where they can be parted.
     bytes_max: usize,
     /// The size of the text that had to be split.
     split: usize,
-    /// Texts of this size or more are given up, since one family alone is too large.
+    /// Texts of this size or more are given up, since something that cannot be parted is too large.
     refused: usize,
 }
 
@@ -47,14 +47,14 @@ struct OnePart {
     number: u32,
     series: Range<usize>,
     shape: Arc<Shape>,
-    is_one_family: bool,
+    is_indivisible: bool,
 }
 
 /// A part of a scrape.
 pub(super) struct Parted {
     pub(super) number: u32,
     pub(super) body: Body,
-    pub(super) is_one_family: bool,
+    pub(super) is_indivisible: bool,
 }
 
 impl Parts {
@@ -185,7 +185,7 @@ impl OfValues {
             let Piece {
                 text: bytes,
                 series,
-                is_one_family,
+                is_indivisible,
             } = piece;
             let piece = ended(text.get(bytes)?, page.format());
             let shape = Shape::build(Arc::clone(target), piece.as_bytes(), page.format()).ok()?;
@@ -197,7 +197,7 @@ impl OfValues {
                 number: known.next().unwrap_or_else(|| next(numbers)),
                 series,
                 shape: shapes.keep(shape)?,
-                is_one_family,
+                is_indivisible,
             });
         }
         self.parts = parts;
@@ -214,7 +214,7 @@ impl OfValues {
                     shape: Arc::clone(&part.shape),
                     column: own,
                 }),
-                is_one_family: part.is_one_family,
+                is_indivisible: part.is_indivisible,
             }
         };
         self.parts.iter().map(of_part).collect()
@@ -241,7 +241,7 @@ fn split_text(text: &Text, limit: &Limit) -> Option<Vec<Parted>> {
         parts.push(Parted {
             number: 0,
             body: Body::Text(own),
-            is_one_family: piece.is_one_family,
+            is_indivisible: piece.is_indivisible,
         });
     }
     // A line break within quotes looks like the end of a line.

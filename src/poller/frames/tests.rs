@@ -491,16 +491,41 @@ async fn a_split_target_may_change_and_shrink() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_family_that_is_too_large_alone_fails_without_harm_to_others() {
+async fn a_family_that_is_too_large_alone_arrives_in_parts() {
     let mut lab = Lab::new(true);
     lab.limits.payload_max = 4000;
     let mut reader = Reader::default();
+    let page = format!("# TYPE a gauge\n{}b 1\n", one_family("a"));
+    for is_text in [false, true, false] {
+        let big = if is_text {
+            text("big", &page)
+        } else {
+            lab.scrape("big", &page)
+        };
+        let arrived = reader.read(&lab.write(vec![big]));
+        assert_eq!(arrived.len(), 1);
+        assert_eq!(arrived[0].2.as_deref(), Ok(&*page));
+    }
+}
+
+/// A family of 4,000 series with labels that pack badly.
+fn one_family(name: &str) -> String {
     let random = |n: u64| (n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(17);
     let mut page = String::new();
     for n in 0..4000 {
         let label = random(n).wrapping_mul(random(n + 7));
-        writeln!(page, "a{{n=\"{label:x}\"}} {n}").unwrap();
+        writeln!(page, "{name}{{n=\"{label:x}\"}} {n}").unwrap();
     }
+    page
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_parted_and_is_too_large_fails_without_harm_to_others() {
+    let mut lab = Lab::new(true);
+    lab.limits.payload_max = 4000;
+    let mut reader = Reader::default();
+    // Where one histogram ends and the next begins, no name tells.
+    let page = one_family("a_bucket");
     for round in 0..3 {
         for is_text in [false, true] {
             let big = if is_text {

@@ -1,0 +1,4 @@
+# @summary How a poller encodes what it publishes
+type Prometheus_streams::Wire = Struct[{
+    Optional[chain] => Boolean,
+}]
