@@ -221,6 +221,7 @@ where
         notify: Notify::open(role, &Manager::from_environment()),
     };
     let result = abort.run_until_cancelled(life.lead(config, part)).await;
+    life.notify.close().await;
     drop(pid);
     match result {
         Some(Ok(Ending::Clean)) => {

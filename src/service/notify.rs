@@ -23,6 +23,7 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::net::UnixDatagram;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tracing::{debug, warn};
 
@@ -38,6 +39,9 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// Messages on their way to the socket: a whole life has fewer but for pings, and of those one is
 /// as good as many.
 const QUEUE: usize = 16;
+
+/// How long the last messages may take; a service manager that is alive reads at once.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How often we look whether NATS is there, without a watchdog that asks for more.
 const LOOK_PERIOD: Duration = Duration::from_secs(5);
@@ -91,6 +95,7 @@ impl Manager {
 pub(super) struct Notify {
     role: Role,
     queue: Option<mpsc::Sender<String>>,
+    sending: Option<JoinHandle<()>>,
     looks: Interval,
     has_watchdog: bool,
     state: State,
@@ -112,12 +117,11 @@ enum State {
 impl Notify {
     /// Opens the socket, if there is one; a program that cannot say how it fares works all the same.
     pub(super) fn open(role: Role, manager: &Manager) -> Self {
-        let queue = manager.socket.as_ref().and_then(|path| match dial(path) {
+        let opened = manager.socket.as_ref().and_then(|path| match dial(path) {
             Ok(socket) => {
                 // We write, the task reads; when it is full, see `say`.
                 let (queue_tx, queue_rx) = mpsc::channel(QUEUE);
-                tokio::spawn(send(socket, queue_rx));
-                Some(queue_tx)
+                Some((queue_tx, tokio::spawn(send(socket, queue_rx))))
             }
             Err(error) => {
                 let error = error.to_string();
@@ -125,6 +129,7 @@ impl Notify {
                 None
             }
         });
+        let (queue, sending) = opened.unzip();
         let period = manager.watchdog.map_or(LOOK_PERIOD, |watchdog| {
             (watchdog / 2).clamp(PERIOD_MIN, LOOK_PERIOD)
         });
@@ -133,6 +138,7 @@ impl Notify {
         Self {
             role,
             queue,
+            sending,
             looks,
             has_watchdog: manager.watchdog.is_some(),
             state: State::Starting,
@@ -194,6 +200,15 @@ impl Notify {
     /// The program was told to stop; nothing takes that back.
     pub(super) fn stopping(&mut self) {
         self.enter(State::Stopping, "STOPPING=1");
+    }
+
+    /// Waits until all was said, since the runtime would take what still waits with it.
+    pub(super) async fn close(self) {
+        drop(self.queue);
+        if let Some(sending) = self.sending {
+            // Whoever does not read by now is not waited for.
+            drop(tokio::time::timeout(CLOSE_TIMEOUT, sending).await);
+        }
     }
 
     /// Tells whether that was said.
@@ -305,7 +320,10 @@ mod tests {
         notify.reloading();
         notify.stopping();
         notify.say("last".to_owned());
-        assert_eq!(next(&ear).await, "last");
+        notify.close().await;
+        let mut buffer = [0; 4];
+        assert_eq!(ear.try_recv(&mut buffer).unwrap(), 4);
+        assert_eq!(&buffer, b"last");
     }
 
     #[tokio::test]
