@@ -7,8 +7,8 @@ TEST_THREADS ?= 4
 FUZZ_SECONDS ?= 300
 FUZZ_SECONDS_TEST ?= 8
 
-.PHONY: build test test-puppet-module test-puppet-acceptance test-packages fuzz soak parity demo bench
-.PHONY: packages sbom fmt clippy doc deny deps
+.PHONY: build test test-puppet test-puppet-module test-puppet-acceptance test-packages fuzz soak parity
+.PHONY: demo bench packages sbom fmt clippy doc deny deps
 
 build:
 	cargo build --release --locked --bins
@@ -81,3 +81,8 @@ doc:
 # With ADVISORY_DB=DIR on a machine that cannot fetch the advisory database.
 deny:
 	scripts/deny.sh
+
+# Enrollment with a real Puppet CA: installs puppetserver from Debian when it is missing, and takes some
+# minutes. docs/enroll.md has what it has shown.
+test-puppet: deps
+	tests/puppet/run.sh

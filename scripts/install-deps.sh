@@ -13,10 +13,13 @@ packages=(
   gcc:cc
   g++:c++
   curl:curl
-  python3:python3
+  openssl:openssl
+  python3:/usr/bin/python3
   zstd:zstd
   iproute2:ip
   util-linux:nsenter
+  util-linux:setpriv
+  systemd:systemd-analyze
   knot:knotd
   systemd:systemd-analyze
 )

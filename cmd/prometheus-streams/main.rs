@@ -3,6 +3,7 @@
 mod check;
 mod convert;
 mod decode;
+mod enroll;
 mod generate;
 mod tail;
 
@@ -58,6 +59,14 @@ enum Command {
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
+    /// Get a certificate from a Puppet CA
+    ///
+    /// Makes a key, submits a request, and waits until an operator has signed it at the CA with
+    /// `puppetserver ca sign --certname IDENTITY`, as `puppet agent --waitforcert` does. The files
+    /// are those that `tls: {scheme: puppet}` uses. It can be repeated at any point; a key that is
+    /// there is used and never overwritten. Exits with 0 when the certificate is there, with 1 when
+    /// it is not, and with 2 when the command line makes no sense.
+    Enroll(Box<enroll::Options>),
     /// Follow the live stream as text, without touching any consumer's position
     ///
     /// Connects as `receiver_stream` of the configuration says, or else as `poller_stream`.
@@ -81,6 +90,7 @@ fn main() -> ExitCode {
         Command::Check(check) => check::run(&options, &check),
         Command::Convert(convert) => convert::run(&convert),
         Command::Decode { raw, files } => decode::run(&files, style(raw)),
+        Command::Enroll(enroll) => enroll::run(&options, &enroll),
         Command::Tail(tail) => tail::run(&options, &tail),
         Command::Generate { dir } => generate::run(&Arguments::command(), &dir),
     }

@@ -70,6 +70,7 @@ pub(super) const TOP: Keys = Keys {
         "push_gateway",
         "remote_write",
         "tls",
+        "enroll",
         "management",
         "jobs",
         "global",
@@ -161,12 +162,6 @@ pub(super) const TLS: Keys = Keys {
         ("key_file", "write `key`"),
         ("crl_file", "write `crl`"),
     ],
-};
-
-pub(super) const SPOOL: Keys = Keys {
-    block: "spool",
-    known: &["dir", "max_size", "max_age", "fsync"],
-    foreign: &[("path", "write `dir`"), ("max_bytes", "write `max_size`")],
 };
 
 pub(super) const WIRE: Keys = Keys {
@@ -517,7 +512,7 @@ pub(super) const PROMETHEUS_IGNORED: &[&str] = &[
 /// The last step of a path such as `remote_write[0].basic_auth.password` belongs to the block
 /// that the step before it names.
 pub fn known_keys() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
-    const ALL: [&Keys; 24] = [
+    const ALL: [&Keys; 25] = [
         &TOP,
         &GLOBAL,
         &SCRAPE,
@@ -528,7 +523,8 @@ pub fn known_keys() -> impl Iterator<Item = (&'static str, &'static [&'static st
         &STREAM,
         &RECEIVER_STREAM,
         &TLS,
-        &SPOOL,
+        &super::enroll::KEYS,
+        &super::spool::KEYS,
         &WIRE,
         &PUSH_GATEWAY,
         &REMOTE_WRITE,

@@ -11,6 +11,7 @@
 
 mod block;
 mod discover;
+mod enroll;
 mod files;
 mod fixed;
 mod global;
@@ -70,6 +71,8 @@ pub struct Config {
     pub site_timeout: Option<Duration>,
     /// What the poller scrapes, its own pages among it.
     pub scrape: crate::scrape::Settings,
+    /// How our certificate is kept, if we do that ourselves.
+    pub enroll: Option<crate::enroll::Settings>,
     /// Where the poller publishes.
     pub poller_stream: Option<bus::Settings>,
     /// Where the receiver reads.
@@ -267,6 +270,11 @@ impl Config {
         }
         report.finish().map(drop)
     }
+}
+
+/// Reads a number of seconds, or a duration such as `1m30s`, as the file may have it.
+pub fn parse_seconds_or_duration(text: &str) -> Option<Duration> {
+    values::parse_seconds(text).or_else(|| values::parse_duration(text))
 }
 
 /// Reads the text of a file; `file` names it in problems, and relative paths start at its folder.

@@ -3,8 +3,15 @@
 use std::time::Duration;
 
 use super::block::Block;
+use super::keys::Keys;
 use super::problem::Report;
 use crate::spool::{Fsync, Settings};
+
+pub(super) const KEYS: Keys = Keys {
+    block: "spool",
+    known: &["dir", "max_size", "max_age", "fsync"],
+    foreign: &[("path", "write `dir`"), ("max_bytes", "write `max_size`")],
+};
 
 /// The smallest spool: a few of the largest frames that NATS takes by default, and two segments.
 const MAX_SIZE_LEAST: u64 = 16 << 20;

@@ -17,7 +17,7 @@ use super::tls;
 use super::yaml::Node;
 use super::{Config, Overrides};
 use crate::bus::{escape_token, unescape_token};
-use crate::sink::remote_write;
+use crate::sink::{pushgateway, remote_write};
 use crate::telemetry::{Level, LogSettings};
 use crate::{admin, bus, scrape};
 
@@ -60,17 +60,13 @@ pub(super) fn read(
         .map(|block| tls::read(&block, &identity, report));
     let poller_stream = stream(&block, "poller_stream", &identity, tls.as_ref(), report);
     let receiver_stream = stream(&block, "receiver_stream", &identity, tls.as_ref(), report);
+    let of_tls = tls.as_ref().and_then(|tls| tls.ssl_dir.as_ref());
+    let enroll = super::enroll::read(&block, &identity, of_tls, report);
     let spool = spool(&block, report);
     let chain = chain(&block, report);
     let push_gateway = block.block("push_gateway", &keys::PUSH_GATEWAY, report);
     let push_gateway = push_gateway.and_then(|block| sinks::push_gateway(&block, report));
-    let shared = Shared {
-        publisher_label: push_gateway
-            .as_ref()
-            .is_some_and(|gateway| gateway.publisher_label),
-        external_labels: global.external_labels.clone(),
-        names: global.names,
-    };
+    let shared = shared(push_gateway.as_ref(), &global);
     let mut remote_write = match block.value("remote_write") {
         Some(value) => sinks::remote_write(&value, &shared, report),
         None => Vec::new(),
@@ -113,6 +109,7 @@ pub(super) fn read(
         scrape: scrape::Settings {
             configs: scrape_configs,
         },
+        enroll,
         poller_stream,
         receiver_stream,
         spool,
@@ -121,6 +118,15 @@ pub(super) fn read(
         remote_write,
         receiver_problems: prometheus.remote_write_problems,
     })
+}
+
+/// Returns what every endpoint of remote write takes from elsewhere.
+fn shared(push_gateway: Option<&pushgateway::Settings>, global: &Global) -> Shared {
+    Shared {
+        publisher_label: push_gateway.is_some_and(|gateway| gateway.publisher_label),
+        external_labels: global.external_labels.clone(),
+        names: global.names,
+    }
 }
 
 /// Reads after which time a site is silent; zero switches that off, as with `max_age`.
@@ -258,7 +264,7 @@ fn admin(block: &Block<'_>, report: &mut Report) -> Option<admin::Settings> {
 }
 
 fn spool(block: &Block<'_>, report: &mut Report) -> Option<crate::spool::Settings> {
-    let block = block.block("spool", &keys::SPOOL, report)?;
+    let block = block.block("spool", &spool::KEYS, report)?;
     spool::read(&block, report)
 }
 

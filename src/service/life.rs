@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
+use super::enrolled::enrolled;
 use super::notify::{Link, Notify, PATIENCE};
 use super::reload::{Outcome, ReloadMetrics, Reloads, Request, ScrapeReload};
 use super::{Context, Ending, Options, ServiceError, load, warn_of};
@@ -151,7 +152,7 @@ impl Life<'_> {
         self.notify.follow(&ready, &link);
         let mut up = pin!(tokio::time::timeout(PATIENCE, ready.wait()));
         let mut is_up = false;
-        let mut running = pin!(part(context));
+        let mut running = pin!(enrolled(context, &part));
         let mut next: Option<(Config, Request)> = None;
         let mut told: Option<Told> = None;
         let result = loop {

@@ -8,6 +8,7 @@
 //! handed to the running part; when anything else that concerns it has changed, the part is stopped
 //! in order and started anew, and if it cannot, it goes on with the old configuration.
 
+mod enrolled;
 mod life;
 mod notify;
 mod reload;

@@ -59,8 +59,9 @@ impl Link {
         drop(self.0.set(bus.clone()));
     }
 
-    fn is_connected(&self) -> bool {
-        self.0.get().is_some_and(Bus::is_connected)
+    /// Tells whether there is a connection now; `None` if the part has not come so far.
+    fn is_connected(&self) -> Option<bool> {
+        self.0.get().map(Bus::is_connected)
     }
 }
 
@@ -230,13 +231,13 @@ impl Notify {
             (State::Starting, ..) => "starting",
             (State::Reloading, ..) => "reading the configuration again",
             (State::Stopping, ..) => "stopping in order",
-            (State::Up, true, true, Role::Poller) => "scraping",
-            (State::Up, true, false, Role::Poller) => "scraping; waiting for NATS",
-            (State::Up, true, true, Role::Receiver) => "delivering",
-            (State::Up, false, true, _) => "waiting for the stream",
-            (State::Up, false, false, _) | (State::Up, true, false, Role::Receiver) => {
-                "waiting for NATS"
-            }
+            // It may wait for its certificate to be signed.
+            (State::Up, _, None, _) => "still starting",
+            (State::Up, true, Some(true), Role::Poller) => "scraping",
+            (State::Up, true, Some(false), Role::Poller) => "scraping; waiting for NATS",
+            (State::Up, true, Some(true), Role::Receiver) => "delivering",
+            (State::Up, false, Some(true), _) => "waiting for the stream",
+            (State::Up, _, Some(false), _) => "waiting for NATS",
         }
     }
 
@@ -273,6 +274,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::config;
 
     /// Reads the next message, which must come soon.
     async fn next(ear: &UnixDatagram) -> String {
@@ -294,14 +296,22 @@ mod tests {
         let ear = UnixDatagram::bind(&path).unwrap();
         let mut notify = open(&path, None);
         let ready = Readiness::default();
-        notify.follow(&ready, &Link::default());
+        let link = Link::default();
+        notify.follow(&ready, &link);
         // Before it is up, a reload is no news.
         notify.reloading();
         notify.reloaded();
         notify.up();
-        assert_eq!(next(&ear).await, "READY=1\nSTATUS=waiting for NATS");
-        ready.set(true);
+        assert_eq!(next(&ear).await, "READY=1\nSTATUS=still starting");
+        crate::tls::install_provider();
+        let text = "poller_stream: {urls: nats://127.0.0.1:9}";
+        let config = config::check(text, "test.yaml").unwrap().config;
+        let settings = config.poller_stream.unwrap();
+        link.set(&Bus::connect(settings, "test").await.unwrap());
         notify.look();
+        notify.look();
+        assert_eq!(next(&ear).await, "STATUS=waiting for NATS");
+        ready.set(true);
         notify.look();
         assert_eq!(next(&ear).await, "STATUS=scraping; waiting for NATS");
         notify.reloading();

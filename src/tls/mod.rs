@@ -14,7 +14,7 @@ mod error;
 mod live;
 mod metrics;
 mod own;
-mod pem;
+pub mod pem;
 mod read;
 mod server;
 mod ssl_dir;
@@ -28,6 +28,8 @@ pub use server::{CipherName, ClientAuth, Curve, ServerSettings, server_config};
 pub use ssl_dir::SslDir;
 
 use std::path::{Path, PathBuf};
+
+use rustls_pki_types::PrivateKeyDer;
 
 use crate::clock::Clock;
 use crate::model::Secret;
@@ -100,6 +102,11 @@ pub enum Version {
     Tls12,
     /// TLS 1.3
     Tls13,
+}
+
+/// Reads a private key in any of the forms that are good for a connection.
+pub fn private_key(key: &Secret) -> Result<PrivateKeyDer<'static>, TlsError> {
+    read::private_key(key, &Settings::default()).map(|found| found.der)
 }
 
 /// Returns the time as certificates have it.

@@ -18,26 +18,28 @@ const UTF16_MARKS: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
 
 /// One block.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Block {
+pub struct Block {
     /// What it says that it is, such as `CERTIFICATE`.
-    pub(super) label: String,
+    pub label: String,
     /// The line where it begins, from 1.
-    pub(super) line: usize,
+    pub line: usize,
     /// Whether its header says that it is encrypted.
-    pub(super) is_encrypted: bool,
-    pub(super) der: Vec<u8>,
+    pub is_encrypted: bool,
+    /// What stands between the lines, decoded.
+    pub der: Vec<u8>,
 }
 
 /// What is wrong with a text; it quotes nothing but labels.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Damage {
+pub struct Damage {
     /// The line, from 1.
-    pub(super) line: usize,
-    pub(super) what: String,
+    pub line: usize,
+    /// What is wrong there.
+    pub what: String,
 }
 
 /// Finds the blocks of a text.
-pub(super) fn blocks(text: &[u8]) -> Result<Vec<Block>, Damage> {
+pub fn blocks(text: &[u8]) -> Result<Vec<Block>, Damage> {
     if UTF16_MARKS.iter().any(|mark| text.starts_with(mark)) {
         return Err(damage(1, "the text is UTF-16; save it as UTF-8"));
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use prometheus_streams::bus::{Auth, Storage};
 use prometheus_streams::config::{self, Config, Role};
+use prometheus_streams::enroll;
 use prometheus_streams::http;
 use prometheus_streams::model::{Labels, Secret};
 use prometheus_streams::sink::pushgateway::OnFailure;
@@ -301,6 +302,46 @@ fn a_stream_has_the_tls_of_the_top_level_unless_it_has_its_own() {
         (tls.insecure_skip_verify, tls.min_version),
         (true, Some(Version::Tls13))
     );
+}
+
+#[test]
+fn enrollment_is_for_what_tls_uses() {
+    let check = |text: &str, dir: &str, name: &str| {
+        let (config, warnings) = load(text);
+        assert_eq!(warnings, [""; 0]);
+        let enroll = config.enroll.unwrap();
+        assert_eq!(enroll.ssl_dir, SslDir::new(dir, name), "{text}");
+        enroll
+    };
+    let tls = "tls: {scheme: puppet, identity: usdc1.example.net, ssl_dir: ssl}\n";
+    let here = "/etc/prometheus-streams/ssl";
+    let enroll = check(&format!("{tls}enroll: {{}}\n"), here, "usdc1.example.net");
+    assert_eq!(enroll, enroll::Settings::new(enroll.ssl_dir.clone()));
+    check(&format!("{tls}enroll: {{identity: a}}\n"), here, "a");
+    check("identity: b\nenroll: {ssl_dir: /x}\n", "/x", "b");
+    let enroll = check(
+        "identity: b\n\
+         enroll: {ca: 'ca.example.net:8141', ssl_dir: /x, ca_file: ca.pem, wait: 5s, \
+         renew_before: 10d, crl_refresh: 1h, extensions: {pp_role: poller}, \
+         dns_alt_names: [nats, 'IP:192.0.2.1'], challenge_file: challenge}\n",
+        "/x",
+        "b",
+    );
+    let mut attributes = enroll::Attributes::default();
+    attributes.add_extension("pp_role=poller").unwrap();
+    attributes.add_alt_name("nats").unwrap();
+    attributes.add_alt_name("IP:192.0.2.1").unwrap();
+    attributes.set_challenge(Secret::File("/etc/prometheus-streams/challenge".into()));
+    let expected = enroll::Settings {
+        ca: "ca.example.net:8141".parse().unwrap(),
+        trust: enroll::Trust::File("/etc/prometheus-streams/ca.pem".into()),
+        attributes,
+        wait: Duration::from_secs(5),
+        renew_before: Duration::from_secs(10 * 24 * 3600),
+        refresh: Duration::from_secs(3600),
+        ssl_dir: enroll.ssl_dir.clone(),
+    };
+    assert_eq!(enroll, expected);
 }
 
 #[test]

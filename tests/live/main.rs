@@ -18,6 +18,7 @@ mod bad_target;
 mod config;
 mod cut;
 mod discovery;
+mod enroll;
 mod fleet;
 mod inspect;
 mod notify;
