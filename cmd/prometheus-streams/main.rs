@@ -4,13 +4,14 @@ mod check;
 mod convert;
 mod decode;
 mod enroll;
+mod generate;
 mod tail;
 
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use prometheus_streams::config::Role;
 use prometheus_streams::inspect::Style;
 use prometheus_streams::{poller, receiver, service};
@@ -70,6 +71,13 @@ enum Command {
     ///
     /// Connects as `receiver_stream` of the configuration says, or else as `poller_stream`.
     Tail(tail::Options),
+    /// Write man pages and completions of all programs into a folder
+    #[command(hide = true)]
+    Generate {
+        /// The folder
+        #[arg(long)]
+        dir: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -84,6 +92,7 @@ fn main() -> ExitCode {
         Command::Decode { raw, files } => decode::run(&files, style(raw)),
         Command::Enroll(enroll) => enroll::run(&options, &enroll),
         Command::Tail(tail) => tail::run(&options, &tail),
+        Command::Generate { dir } => generate::run(&Arguments::command(), &dir),
     }
 }
 

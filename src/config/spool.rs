@@ -22,7 +22,7 @@ const MAX_SIZE_GIGABYTES: u64 = 64;
 /// The shortest age: a frame gathers its scrapes for as long as this.
 const MAX_AGE_LEAST: Duration = Duration::from_secs(1);
 
-const DIR_REMEDY: &str = "name a folder of its own, such as `/var/spool/prometheus-streams`";
+const DIR_REMEDY: &str = "name a folder of its own, such as `/var/lib/prometheus-streams/spool`";
 
 /// Reads the block; `None` if it names no folder.
 pub(super) fn read(block: &Block<'_>, report: &mut Report) -> Option<Settings> {

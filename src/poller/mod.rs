@@ -83,6 +83,7 @@ pub async fn run(context: Context) -> Result<Ending, PollerError> {
         clock,
         stop,
         ready,
+        link,
     } = context;
     let settings = config.poller_stream.clone().ok_or(PollerError::NoStream)?;
     let spool = config.spool.clone();
@@ -98,6 +99,7 @@ pub async fn run(context: Context) -> Result<Ending, PollerError> {
     });
     let name = format!("prometheus-streams-poller {}", config.identity);
     let bus = Bus::connect(settings, &name).await?;
+    link.set(&bus);
     let (backlog, queues) = Backlog::new(metrics.clone());
     let site = Arc::new(Site {
         publisher: config.identity.as_str().into(),

@@ -93,6 +93,7 @@ pub async fn run(context: Context) -> Result<Ending, ReceiverError> {
         clock,
         stop,
         ready,
+        link,
         reloads: _,
     } = context;
     let settings = config
@@ -112,6 +113,7 @@ pub async fn run(context: Context) -> Result<Ending, ReceiverError> {
     });
     let name = format!("prometheus-streams-receiver {}", config.identity);
     let bus = Bus::connect(settings, &name).await?;
+    link.set(&bus);
     if bus.wait_for_stream(&stop).await?.is_none() {
         return Ok(Ending::Clean);
     }

@@ -5,10 +5,12 @@ use std::path::Path;
 use std::pin::pin;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use super::enrolled::enrolled;
+use super::notify::{Link, Notify, PATIENCE};
 use super::reload::{Outcome, ReloadMetrics, Reloads, Request, ScrapeReload};
 use super::{Context, Ending, Options, ServiceError, load, warn_of};
 use crate::admin::{Admin, Readiness};
@@ -31,6 +33,7 @@ pub(super) struct Life<'l> {
     pub(super) requests: mpsc::Receiver<Request>,
     pub(super) metrics: ReloadMetrics,
     pub(super) log: LogHandle,
+    pub(super) notify: Notify,
 }
 
 /// How a part has run with one configuration.
@@ -40,6 +43,17 @@ struct Run {
     was_ready: bool,
     /// The configuration with which it shall start anew, and who asked for it.
     next: Option<(Config, Request)>,
+}
+
+impl Run {
+    /// It could not even begin.
+    fn never(error: ServiceError) -> Self {
+        Self {
+            result: Err(error),
+            was_ready: false,
+            next: None,
+        }
+    }
 }
 
 /// A reload that the part has been told of.
@@ -121,14 +135,11 @@ impl Life<'_> {
             Ok(pages) => pages,
             Err(error) => {
                 answer(asker, Err(chain(&error)));
-                return Run {
-                    result: Err(error),
-                    was_ready: false,
-                    next: None,
-                };
+                return Run::never(error);
             }
         };
         let (scrapes_tx, reloads) = mpsc::channel(SCRAPE_RELOADS);
+        let link = Link::default();
         let context = Context {
             config: config.clone(),
             reloads,
@@ -136,33 +147,38 @@ impl Life<'_> {
             clock: Clock::system(),
             stop: stop.clone(),
             ready: ready.clone(),
+            link: link.clone(),
         };
+        self.notify.follow(&ready, &link);
+        let mut up = pin!(tokio::time::timeout(PATIENCE, ready.wait()));
+        let mut is_up = false;
         let mut running = pin!(enrolled(context, &part));
         let mut next: Option<(Config, Request)> = None;
         let mut told: Option<Told> = None;
         let result = loop {
             tokio::select! {
+                // The end is told before it comes.
+                biased;
+                () = self.stop.cancelled(), if !self.notify.is_stopping() => self.notify.stopping(),
                 result = &mut running => break result,
+                () = self.notify.time_to_look() => self.notify.look(),
+                _ready_or_late = &mut up, if !is_up => {
+                    is_up = true;
+                    self.notify.up();
+                }
                 () = ready.wait(), if asker.is_some() => {
                     self.metrics.succeeded(&Clock::system());
                     answer(asker.take(), Ok(()));
                 }
                 outcome = outcome_of(&mut told) => {
-                    if let Some(Told { config: new, request, .. }) = told.take() {
-                        match &outcome {
-                            Ok(()) => {
-                                *config = new;
-                                self.log.set_level(config.log.level);
-                                self.metrics.succeeded(&Clock::system());
-                            }
-                            Err(_) => self.metrics.failed(),
-                        }
-                        request.answer(outcome);
+                    if let Some(told) = told.take() {
+                        self.end_reload(config, told, outcome);
                     }
                 }
                 Some(request) = self.requests.recv(), if next.is_none() && told.is_none() => {
+                    self.notify.reloading();
                     match self.look(config, request, &scrapes_tx) {
-                        Look::Done => {}
+                        Look::Done => self.notify.reloaded(),
                         Look::Told(new) => told = Some(*new),
                         Look::Anew(new, request) => {
                             info!("stopping in order, to start anew with the new configuration");
@@ -174,19 +190,29 @@ impl Life<'_> {
             }
         };
         stop.cancel();
-        if let Some(pages) = pages {
-            drop(pages.await);
-        }
+        close(pages, told).await;
         if let Err(error) = &result {
             answer(asker, Err(chain(error)));
         }
-        let stopping = || Err("the program is stopping".to_owned());
-        answer(told.map(|told| told.request), stopping());
         Run {
             result: result.map_err(|error| ServiceError::Part(Box::new(error))),
             was_ready: ready.is_ready(),
             next,
         }
+    }
+
+    /// Takes up what the part has taken.
+    fn end_reload(&mut self, config: &mut Config, told: Told, outcome: Outcome) {
+        match &outcome {
+            Ok(()) => {
+                *config = told.config;
+                self.log.set_level(config.log.level);
+                self.metrics.succeeded(&Clock::system());
+            }
+            Err(_) => self.metrics.failed(),
+        }
+        told.request.answer(outcome);
+        self.notify.reloaded();
     }
 
     fn open_pages(
@@ -195,7 +221,7 @@ impl Life<'_> {
         metrics: &Metrics,
         ready: &Readiness,
         stop: &CancellationToken,
-    ) -> Result<Option<tokio::task::JoinHandle<()>>, ServiceError> {
+    ) -> Result<Option<JoinHandle<()>>, ServiceError> {
         let Some(settings) = config.admin else {
             return Ok(None);
         };
@@ -276,6 +302,15 @@ enum Look {
     Told(Box<Told>),
     /// The part has to start anew.
     Anew(Box<Config>, Request),
+}
+
+/// Waits for the end of our own pages, and answers a reload that came to nothing.
+async fn close(pages: Option<JoinHandle<()>>, told: Option<Told>) {
+    if let Some(pages) = pages {
+        drop(pages.await);
+    }
+    let outcome = Err("the program is stopping".to_owned());
+    answer(told.map(|told| told.request), outcome);
 }
 
 fn answer(asker: Option<Request>, outcome: Outcome) {

@@ -10,9 +10,11 @@
 
 mod enrolled;
 mod life;
+mod notify;
 mod reload;
 mod signals;
 
+pub use notify::Link;
 pub use reload::{Outcome, Reloads, ScrapeReload};
 
 use std::fmt;
@@ -32,6 +34,7 @@ use crate::telemetry::{self, Level, LogError, Metrics, chain};
 use crate::tls;
 
 use life::Life;
+use notify::{Manager, Notify};
 use reload::ReloadMetrics;
 use signals::Signals;
 
@@ -134,6 +137,8 @@ pub struct Context {
     pub stop: CancellationToken,
     /// Told whether the part is ready to work.
     pub ready: admin::Readiness,
+    /// Told which connection the part works with.
+    pub link: Link,
 }
 
 /// Runs one part from start to end on a runtime of its own.
@@ -214,8 +219,10 @@ where
         requests,
         metrics,
         log,
+        notify: Notify::open(role, &Manager::from_environment()),
     };
     let result = abort.run_until_cancelled(life.lead(config, part)).await;
+    life.notify.close().await;
     drop(pid);
     match result {
         Some(Ok(Ending::Clean)) => {

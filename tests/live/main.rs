@@ -21,6 +21,7 @@ mod discovery;
 mod enroll;
 mod fleet;
 mod inspect;
+mod notify;
 mod outage;
 mod parity;
 mod process;
