@@ -10,6 +10,7 @@ use prometheus_streams::bus::{Bus, Incoming, Kind, LaneId, Phase, Subject};
 use prometheus_streams::config::{Config, Loaded};
 use prometheus_streams::inspect::{self, Style};
 use prometheus_streams::service::{self, EXIT_FAILED};
+use prometheus_streams::telemetry::{self, Level, LogSettings};
 use prometheus_streams::tls;
 use prometheus_streams::wire::{DecodeSpace, LaneDecoder, LaneFrame, Record, ShapeStore};
 use tokio::sync::mpsc;
@@ -58,6 +59,13 @@ async fn follow(program: &service::Options, options: &Options) -> Result<()> {
     let settings = config.receiver_stream.or(config.poller_stream);
     let settings =
         settings.context("the file has neither `receiver_stream` nor `poller_stream`")?;
+    // Why there is no connection is worth a line on standard error, whatever the file says.
+    let level = if program.debug {
+        Level::Debug
+    } else {
+        Level::Warn
+    };
+    telemetry::init_log(&LogSettings { level, file: None })?;
     let topic = settings.topic.clone();
     let bus = Bus::connect(settings, "prometheus-streams tail").await?;
     bus.connected().await;

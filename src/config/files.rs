@@ -193,7 +193,7 @@ pub(super) fn prometheus(
             Some(value) => sinks::remote_write(&value, &shared, &mut own),
             None => Vec::new(),
         };
-        report.take_secrets(&mut own);
+        report.take_files(&mut own);
         Prometheus {
             scrape_configs,
             remote_write,

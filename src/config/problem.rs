@@ -327,9 +327,10 @@ impl Report {
         self.secrets.file(place, path.to_owned());
     }
 
-    /// Takes over where another reader of the same file found secrets.
-    pub(super) fn take_secrets(&mut self, other: &mut Self) {
+    /// Takes over where another reader of the same file found secrets and TLS.
+    pub(super) fn take_files(&mut self, other: &mut Self) {
         self.secrets.extend(std::mem::take(&mut other.secrets));
+        self.tls.append(&mut other.tls);
     }
 
     /// Looks at the modes of this file, of those that it names, and of secrets' files; what others

@@ -22,6 +22,8 @@ pub struct LogSettings {
 /// How much is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
+    /// What is wrong.
+    Warn,
     /// Start, stop, changes and what is wrong.
     Info,
     /// Once per scrape or message as well.
@@ -110,6 +112,7 @@ pub fn init_log(settings: &LogSettings) -> Result<LogHandle, LogError> {
 /// Returns what is logged at a level.
 fn filter(level: Level) -> EnvFilter {
     let level = match level {
+        Level::Warn => "warn",
         Level::Info => "info",
         Level::Debug => "debug",
     };

@@ -14,6 +14,7 @@ mod documents;
 mod good;
 mod scraping;
 mod secrets;
+mod tls_files;
 mod web;
 
 use std::path::{Path, PathBuf};

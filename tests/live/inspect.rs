@@ -71,6 +71,24 @@ fn tail_follows_and_leaves_no_trace() {
 }
 
 #[test]
+fn tail_says_why_it_sees_nothing() {
+    run(SCENARIO, async |lab| {
+        let config = lab.file("tail", "yaml");
+        let text = poller_config("operator", "nats://127.0.0.1:1", &[]).to_string();
+        std::fs::write(&config, text).unwrap();
+        let mut command = Command::new(program("prometheus-streams"));
+        command.arg("--config").arg(&config).arg("tail");
+        let tail = Process::spawn(lab, "tail", &mut command);
+        wait_until(SOON, "the reason is told", async || {
+            let log = tail.log();
+            let is_told = log.contains("cannot connect to NATS") && log.contains("refused");
+            is_told.then_some(()).ok_or(log)
+        })
+        .await;
+    });
+}
+
+#[test]
 fn decode_prints_a_stored_message() {
     run(SCENARIO, async |lab| {
         let (nats, _targets, _poller) = site(lab).await;
