@@ -11,17 +11,17 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::danger::{ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ResolvesClientCert, Resumption};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls::{ClientConfig, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tracing::{info, warn};
 
 use super::client::{assemble, provider, single};
 use super::error::TlsError;
 use super::own::Own;
+use super::signatures::{Signatures, signatures_as};
 use super::verify::{complaints, verifier};
 use super::{Pem, Settings, seconds};
 use crate::clock::Clock;
@@ -85,7 +85,7 @@ impl Live {
         self.current()?;
         let following = Arc::new(Following {
             live: Arc::clone(self),
-            provider: provider(),
+            signatures: Signatures(provider()),
         });
         let own: Arc<dyn ResolvesClientCert> = Arc::<Following>::clone(&following);
         let own = self.settings.cert.is_some().then_some(own);
@@ -171,7 +171,7 @@ impl Live {
 #[derive(Debug)]
 struct Following {
     live: Arc<Live>,
-    provider: Arc<CryptoProvider>,
+    signatures: Signatures,
 }
 
 impl ServerCertVerifier for Following {
@@ -189,30 +189,7 @@ impl ServerCertVerifier for Following {
             .verify_server_cert(end_entity, intermediates, name, ocsp, now)
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        algorithms.supported_schemes()
-    }
+    signatures_as!(signatures);
 }
 
 impl ResolvesClientCert for Following {

@@ -17,6 +17,7 @@ mod own;
 pub mod pem;
 mod read;
 mod server;
+mod signatures;
 mod ssl_dir;
 mod verify;
 

@@ -4,15 +4,12 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::crypto::{
-    CryptoProvider, SupportedKxGroup, ring, verify_tls12_signature, verify_tls13_signature,
-};
+use rustls::crypto::{CryptoProvider, SupportedKxGroup, ring};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::sign::SingleCertAndKey;
 use rustls::{
-    CertificateError, CipherSuite, DigitallySignedStruct, DistinguishedName, ServerConfig,
-    SignatureScheme, SupportedCipherSuite,
+    CertificateError, CipherSuite, DistinguishedName, ServerConfig, SupportedCipherSuite,
 };
 use rustls_pki_types::{CertificateDer, UnixTime};
 use x509_parser::certificate::X509Certificate;
@@ -22,6 +19,7 @@ use x509_parser::prelude::FromDer as _;
 use super::client::versions;
 use super::error::TlsError;
 use super::own::Own;
+use super::signatures::{Signatures, signatures_as};
 use super::verify::{roots_of, system_roots};
 use super::{Pem, Settings, Version, seconds};
 use crate::clock::Clock;
@@ -203,7 +201,7 @@ fn verifier(
     let any = |is_mandatory| {
         Ok(Arc::new(AnyClient {
             is_mandatory,
-            provider: Arc::clone(provider),
+            signatures: Signatures(Arc::clone(provider)),
         }) as Arc<dyn ClientCertVerifier>)
     };
     let verifier = match settings.client_auth {
@@ -248,7 +246,7 @@ fn trusting(
 #[derive(Debug)]
 struct AnyClient {
     is_mandatory: bool,
-    provider: Arc<CryptoProvider>,
+    signatures: Signatures,
 }
 
 impl ClientCertVerifier for AnyClient {
@@ -269,30 +267,7 @@ impl ClientCertVerifier for AnyClient {
         Ok(ClientCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        algorithms.supported_schemes()
-    }
+    signatures_as!(signatures);
 }
 
 /// Takes of the certificates that are good those with one of some names.
@@ -328,29 +303,7 @@ impl ClientCertVerifier for Named {
         }
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        self.verifier
-            .verify_tls12_signature(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        self.verifier
-            .verify_tls13_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.verifier.supported_verify_schemes()
-    }
+    signatures_as!(verifier);
 }
 
 /// Returns the subject's alternative names: hosts, addresses, mail addresses, URIs.

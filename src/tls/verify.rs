@@ -7,10 +7,10 @@
 
 use std::sync::{Arc, OnceLock};
 
+use rustls::RootCertStore;
 use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::{DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::client::danger::{ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, ServerName, UnixTime};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
@@ -19,6 +19,7 @@ use x509_parser::revocation_list::CertificateRevocationList;
 use super::error::TlsError;
 use super::own::facts;
 use super::read::{Found, certificates, place_of, revocation_lists};
+use super::signatures::{Signatures, signatures_as};
 use super::{Pem, Settings};
 
 type Certificates = Vec<Found<CertificateDer<'static>>>;
@@ -29,7 +30,9 @@ pub(super) fn verifier(
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ServerCertVerifier>, TlsError> {
     let verifier: Arc<dyn ServerCertVerifier> = if settings.insecure_skip_verify {
-        Arc::new(AnyCertificate(Arc::clone(provider)))
+        Arc::new(AnyCertificate {
+            signatures: Signatures(Arc::clone(provider)),
+        })
     } else {
         trusting(settings, provider)?
     };
@@ -187,35 +190,6 @@ pub(super) fn system_roots() -> Arc<RootCertStore> {
     Arc::clone(READ.get_or_init(|| roots))
 }
 
-/// Writes the part of a verifier that another one has already.
-macro_rules! signatures_as {
-    ($inner:ident) => {
-        fn verify_tls12_signature(
-            &self,
-            message: &[u8],
-            certificate: &CertificateDer<'_>,
-            signature: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, rustls::Error> {
-            self.$inner
-                .verify_tls12_signature(message, certificate, signature)
-        }
-
-        fn verify_tls13_signature(
-            &self,
-            message: &[u8],
-            certificate: &CertificateDer<'_>,
-            signature: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, rustls::Error> {
-            self.$inner
-                .verify_tls13_signature(message, certificate, signature)
-        }
-
-        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-            self.$inner.supported_verify_schemes()
-        }
-    };
-}
-
 /// Verifies a certificate against a name other than the one connected to.
 #[derive(Debug)]
 struct OtherName {
@@ -268,7 +242,9 @@ impl ServerCertVerifier for WithIntermediates {
 
 /// Takes any certificate; signatures are still checked, so that the handshake means something.
 #[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
+struct AnyCertificate {
+    signatures: Signatures,
+}
 
 impl ServerCertVerifier for AnyCertificate {
     fn verify_server_cert(
@@ -282,27 +258,5 @@ impl ServerCertVerifier for AnyCertificate {
         Ok(ServerCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
+    signatures_as!(signatures);
 }
