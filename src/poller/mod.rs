@@ -12,6 +12,7 @@
 //! one before it has closed its channel.
 
 mod backlog;
+mod farewells;
 mod frames;
 mod jobs;
 mod keeper;

@@ -3,19 +3,18 @@
 //! In: the scrape configurations, now and after each reload, and what their discovery finds. Out:
 //! one worker per target, one task per lane. A target that stays keeps its worker, its phase and
 //! what is known of it. One that is gone gets its last record when Prometheus would write its
-//! stale markers: after two more intervals, with the time when its next scrape would have been, and
-//! only if it did not come back. A poller that stops says nothing of its targets: they will be
-//! back.
+//! stale markers. A poller that stops says nothing of its targets: they will be back.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Duration, Instant, sleep_until};
+use tokio::time::sleep_until;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{error, info, warn};
 
+use super::farewells::{Farewell, Farewells};
 use super::jobs::{JobError, Jobs, Replaced};
 use super::lane::{Lane, Live, Outside};
 use super::roster::{Changes, JobId, Roster, Wanted};
@@ -39,7 +38,7 @@ pub(super) struct Pool {
     roster: Roster,
     workers: HashMap<Arc<Labels>, WorkerHandle>,
     lanes: BTreeMap<u32, LaneHandle>,
-    farewells: Vec<Farewell>,
+    farewells: Farewells,
     /// Workers and lanes.
     tasks: JoinSet<()>,
     /// Where lanes put closed frames.
@@ -60,15 +59,6 @@ struct LaneHandle {
     live: Live,
 }
 
-/// A target that is gone, whose end is not told yet.
-struct Farewell {
-    target: Arc<Labels>,
-    lane: u32,
-    /// When its next scrape would have been.
-    time_ms: i64,
-    due: Instant,
-}
-
 impl Pool {
     /// Sets up the jobs; nothing runs yet.
     pub(super) fn new(
@@ -84,7 +74,7 @@ impl Pool {
             roster: Roster::new(),
             workers: HashMap::new(),
             lanes: BTreeMap::new(),
-            farewells: Vec::new(),
+            farewells: Farewells::default(),
             tasks: JoinSet::new(),
             closed,
             updates_rx,
@@ -103,7 +93,7 @@ impl Pool {
     ) {
         self.begin_if_all_known().await;
         loop {
-            let due = self.farewells.iter().map(|farewell| farewell.due).min();
+            let due = self.farewells.next_due();
             let farewell = async {
                 match due {
                     Some(due) => sleep_until(due).await,
@@ -285,7 +275,8 @@ impl Pool {
             self.end(lane, &target);
             if read_anew.contains(&target.labels.plain()) {
                 // To receivers it is another one from now on, whose series begin anew.
-                self.end_at_once(&target.labels);
+                let now_ms = self.site.clock.now_ms();
+                self.farewells.hurry(&target.labels, now_ms);
             }
         }
         self.say_farewell().await;
@@ -314,6 +305,10 @@ impl Pool {
     fn start(&mut self, lane: u32, order: Order) {
         let labels = Arc::clone(&order.target.labels);
         self.site.metrics.target_started(labels.job());
+        let now_ms = self.site.clock.now_ms();
+        if let Some(needless) = self.farewells.returned(&order.target, now_ms) {
+            self.leave(&needless);
+        }
         let handle = self.lane(lane);
         handle.live.insert(labels.stable_hash());
         let records = handle.records.clone();
@@ -338,43 +333,15 @@ impl Pool {
     fn end(&mut self, lane: u32, target: &Target) {
         drop(self.workers.remove(&target.labels));
         self.site.metrics.target_ended(target.labels.job());
-        let now_ms = self.site.clock.now_ms();
-        let (hash, interval) = (target.labels.stable_hash(), target.interval);
-        let time_ms = scrape::next_scrape_ms(now_ms, hash, interval);
-        let wait = u64::try_from(time_ms.saturating_sub(now_ms)).unwrap_or(0);
-        // As in Prometheus: by then it would have been scraped if it had come back.
-        let patience = interval + interval / 10;
-        self.farewells.push(Farewell {
-            target: Arc::clone(&target.labels),
-            lane,
-            time_ms,
-            due: Instant::now() + Duration::from_millis(wait) + patience,
-        });
-    }
-
-    fn end_at_once(&mut self, target: &Arc<Labels>) {
-        let now_ms = self.site.clock.now_ms();
-        let mut farewells = self.farewells.iter_mut();
-        if let Some(farewell) = farewells.find(|farewell| farewell.target == *target) {
-            (farewell.time_ms, farewell.due) = (now_ms, Instant::now());
-        }
+        self.farewells.ended(lane, target, self.site.clock.now_ms());
     }
 
     async fn say_farewell(&mut self) {
-        let now = Instant::now();
-        let (due, later) = std::mem::take(&mut self.farewells)
-            .into_iter()
-            .partition(|farewell| farewell.due <= now);
-        self.farewells = later;
-        for farewell in due {
-            // It came back.
-            if self.roster.has(&farewell.target) {
-                continue;
-            }
+        for farewell in self.farewells.take_due() {
+            self.leave(&farewell);
             let Some(lane) = self.lanes.get(&farewell.lane) else {
                 continue;
             };
-            lane.live.remove(farewell.target.stable_hash());
             let gone = Record::Scrape(Scrape {
                 target: farewell.target,
                 time_ms: farewell.time_ms,
@@ -383,6 +350,16 @@ impl Pool {
             if lane.records.send(gone).await.is_err() {
                 error!(lane = farewell.lane, "the lane has ended");
             }
+        }
+    }
+
+    /// A lane counts a target as its own no more, unless the target is back in it.
+    fn leave(&self, farewell: &Farewell) {
+        let is_back = self.roster.lane(&farewell.target) == Some(farewell.lane);
+        if let Some(lane) = self.lanes.get(&farewell.lane)
+            && !is_back
+        {
+            lane.live.remove(farewell.target.stable_hash());
         }
     }
 

@@ -85,8 +85,9 @@ impl Roster {
         self.entries.len()
     }
 
-    pub(super) fn has(&self, labels: &Labels) -> bool {
-        self.entries.contains_key(labels)
+    /// Returns the lane of a target that is scraped.
+    pub(super) fn lane(&self, labels: &Labels) -> Option<u32> {
+        self.entries.get(labels).map(|entry| entry.lane)
     }
 
     /// Gives the targets of a job to the one that takes its place.
