@@ -19,6 +19,9 @@ use prometheus_streams::wire::{
 /// Targets in one frame, each with another time of the same exporter.
 const TARGETS: u32 = 8;
 
+/// Frames in a chain, behind its key frame: as many as a poller chains at most.
+const LINKS: usize = 19;
+
 /// A lane's frames, taken apart into what is measured.
 struct Set {
     bodies: Vec<Vec<u8>>,
@@ -94,8 +97,10 @@ fn wire(c: &mut Criterion) {
         });
         let mut lane = LaneEncoder::new(1);
         let key = encode(&set, &mut lane, 0);
-        let links = [encode(&set, &mut lane, 1), encode(&set, &mut lane, 0)];
-        group.throughput(Throughput::Elements(set.samples * 2));
+        // To and fro, as above.
+        let links = (1..=LINKS).map(|turn| encode(&set, &mut lane, turn % 2));
+        let links: Vec<Vec<u8>> = links.collect();
+        group.throughput(Throughput::Elements(set.samples * LINKS as u64));
         group.bench_function("decode", |b| {
             b.iter_batched(
                 || {
