@@ -35,7 +35,8 @@ build() {
 
 program() { printf 'target/debug/%s' "$1"; }
 
-# Runs one target; its log is shown only when something is wrong.
+# Runs one target; its log is shown only when something is wrong. xargs calls it, through a shell.
+# shellcheck disable=SC2317
 run() {
   local target=$1 status=0 log=$out/$1.log
   rm -rf "$out/found/$target"
@@ -98,6 +99,7 @@ fi
 failed=0
 export -f run program say
 export seconds out input_max
+# shellcheck disable=SC2016
 printf '%s\n' "${targets[@]}" |
   xargs -P "$(nproc)" -I {} bash -euo pipefail -c 'run "$1"' _ {} || failed=1
 exit "$failed"
