@@ -9,6 +9,7 @@
 
 mod bad;
 mod compatibility;
+mod connections;
 mod convert;
 mod documents;
 mod good;

@@ -8,12 +8,25 @@ use prometheus_streams::sink::State;
 use prometheus_streams::sink::remote_write::RemoteWrite;
 
 use crate::scripted::{OK, Reply, Request, Scripted};
-use crate::support::{delivery, endpoint_settings, exposed, failed, states, valued};
+use crate::support::{check_removed, delivery, endpoint_settings, exposed, failed, states, valued};
 
 const TOO_LARGE: Reply = Reply::Answer(413, "", "too large");
 
 fn sink(server: &Scripted) -> RemoteWrite {
     RemoteWrite::build(endpoint_settings(server.url.clone())).unwrap()
+}
+
+/// An endpoint that refuses requests in which a series begins so.
+async fn refusing(start: &'static str) -> Scripted {
+    Scripted::start(move |_, request| {
+        let written = request.written();
+        if written.iter().any(|series| series.starts_with(start)) {
+            Reply::Answer(400, "", "out of bounds")
+        } else {
+            OK
+        }
+    })
+    .await
 }
 
 fn written(requests: &[Request]) -> Vec<String> {
@@ -371,37 +384,18 @@ async fn removed_series_are_counted_once_however_often_they_are_tried() {
     let mut batch = [exposed("i", 1, "a 1\na 2\n")];
     sink.deliver(&mut batch).await.unwrap_err();
     sink.deliver(&mut batch).await.unwrap();
-    assert!(
-        sink.removed().contains(&("duplicate", 1)),
-        "{:?}",
-        sink.removed()
-    );
+    check_removed(&sink, "duplicate", 1);
 }
 
 #[tokio::test]
 async fn a_sample_with_a_wrong_time_of_its_own_costs_only_itself() {
-    let server = Scripted::start(|_, request| {
-        let is_bad = request
-            .written()
-            .iter()
-            .any(|series| series.starts_with("bad"));
-        if is_bad {
-            Reply::Answer(400, "", "out of bounds")
-        } else {
-            OK
-        }
-    })
-    .await;
+    let server = refusing("bad").await;
     let sink = sink(&server);
     let text = "t1 1 500\nbad 1 5\na 1\nt2 1 501\nt3 1 502\n";
     let mut batch = [exposed("i", 1000, text)];
     sink.deliver(&mut batch).await.unwrap();
     assert_eq!(states(&batch), ["delivered"]);
-    assert!(
-        sink.removed().contains(&("refused_timestamp", 1)),
-        "{:?}",
-        sink.removed()
-    );
+    check_removed(&sink, "refused_timestamp", 1);
     let requests = server
         .requests()
         .into_iter()
@@ -413,27 +407,12 @@ async fn a_sample_with_a_wrong_time_of_its_own_costs_only_itself() {
 
 #[tokio::test]
 async fn the_search_for_wrong_times_has_an_end() {
-    let server = Scripted::start(|_, request| {
-        let is_bad = request
-            .written()
-            .iter()
-            .any(|series| series.starts_with('t'));
-        if is_bad {
-            Reply::Answer(400, "", "out of bounds")
-        } else {
-            OK
-        }
-    })
-    .await;
+    let server = refusing("t").await;
     let sink = sink(&server);
     let lines: Vec<_> = (0..1000).map(|number| format!("t{number} 1 5\n")).collect();
     let mut batch = [exposed("i", 1000, &lines.concat())];
     sink.deliver(&mut batch).await.unwrap();
     assert_eq!(states(&batch), ["delivered"]);
-    assert!(
-        sink.removed().contains(&("refused_timestamp", 1000)),
-        "{:?}",
-        sink.removed()
-    );
+    check_removed(&sink, "refused_timestamp", 1000);
     assert!(server.requests().len() < 40);
 }

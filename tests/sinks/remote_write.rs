@@ -7,8 +7,8 @@ use prometheus_streams::relabel::{Action, Rule, RuleSettings, Rules};
 use prometheus_streams::sink::remote_write::RemoteWrite;
 
 use crate::support::{
-    Server, assert_same, delivery, endpoint_settings, exposed, failed, get, now_ms, series_of,
-    states, valued, wait_for, with_reserved,
+    Server, assert_same, check_removed, delivery, endpoint_settings, exposed, failed, get, now_ms,
+    series_of, states, valued, wait_for, with_reserved,
 };
 
 const VALUES: &str = "v{n=\"1\"} 0.1\nv{n=\"2\"} 1e300\nv{n=\"3\"} 5e-324\nv{n=\"4\"} -0\n\
@@ -214,11 +214,7 @@ async fn relabel_rules_decide_what_prometheus_gets() {
     let series = |text| series_of(text, &labels);
     assert_same(&all(time).await, &series("a 1\nc 1\nup 1\n"));
     assert_same(&all(time + 10_000).await, &series("a 1\nup 1\n"));
-    assert!(
-        sink.removed().contains(&("relabeled", 1)),
-        "{:?}",
-        sink.removed()
-    );
+    check_removed(&sink, "relabeled", 1);
 }
 
 #[tokio::test]
@@ -275,11 +271,7 @@ async fn prometheus_gets_the_rest_of_a_scrape_with_times_that_do_not_fit() {
     assert_eq!(states(&batch), ["delivered"], "{batch:?}");
     let stored = server.query("{__name__=~\"old|a|b|up\"}", time).await;
     assert_same(&stored, &series("a 2\nb 3\nup 1\n"));
-    assert!(
-        sink.removed().contains(&("refused_timestamp", 1)),
-        "{:?}",
-        sink.removed()
-    );
+    check_removed(&sink, "refused_timestamp", 1);
 }
 
 #[tokio::test]

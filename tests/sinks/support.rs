@@ -23,6 +23,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Set to skip the tests that need a real server.
 const SKIP: &str = "PROMETHEUS_STREAMS_SKIP_LIVE";
 
+/// Checks how much a sink has left out for a reason.
+#[track_caller]
+pub(crate) fn check_removed(sink: &remote_write::RemoteWrite, reason: &str, count: u64) {
+    let removed = sink.removed();
+    assert!(removed.contains(&(reason, count)), "{removed:?}");
+}
+
 /// A server of our own, killed at the end.
 pub(crate) struct Server {
     child: Mutex<Child>,
