@@ -33,8 +33,8 @@ if [ -z "${PROGRAMS:-}" ]; then
   target=$arch-unknown-linux-gnu
   say "building for $target with glibc $PACKAGING_GLIBC"
   CARGO_TARGET_DIR=$PACKAGING_TARGET/build \
-    cargo zigbuild --release --locked --bins --target "$target.$PACKAGING_GLIBC"
-  PROGRAMS=$PACKAGING_TARGET/build/$target/release
+    cargo zigbuild --profile dist --locked --bins --target "$target.$PACKAGING_GLIBC"
+  PROGRAMS=$PACKAGING_TARGET/build/$target/dist
 fi
 
 stage=$PACKAGING_TARGET/stage

@@ -21,7 +21,7 @@ arch=$(uname -m)
 deb_arch=$(dpkg --print-architecture)
 packaging/build.sh
 # The same programs by a later version, for the upgrade.
-programs=${PROGRAMS:-$PWD/$out/build/$arch-unknown-linux-gnu/release}
+programs=${PROGRAMS:-$PWD/$out/build/$arch-unknown-linux-gnu/dist}
 PACKAGE_FAST=1 PACKAGE_VERSION=99.0.0 PROGRAMS=$programs packaging/build.sh
 debs=("$out/prometheus-streams_$version-1_$deb_arch.deb" "$out/prometheus-streams_99.0.0-1_$deb_arch.deb")
 rpms=("$out/prometheus-streams-$version-1.$arch.rpm" "$out/prometheus-streams-99.0.0-1.$arch.rpm")
