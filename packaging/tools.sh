@@ -33,6 +33,8 @@ missing=()
 for entry in "${packages[@]}"; do
   command -v "${entry#*:}" >/dev/null || missing+=("${entry%%:*}")
 done
+# What gcc alone does not bring: the C library's headers and start files.
+[ -e /usr/include/stdio.h ] || missing+=(libc6-dev)
 python=python3
 if ! "$python" -m pip --version >/dev/null 2>&1; then
   python=/usr/bin/python3

@@ -19,7 +19,6 @@ packages=(
   iproute2:ip
   util-linux:nsenter
   util-linux:setpriv
-  systemd:systemd-analyze
   knot:knotd
   systemd:systemd-analyze
 )
