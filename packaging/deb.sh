@@ -26,7 +26,7 @@ install -m 644 packaging/debian/copyright "$tree/$doc/copyright"
 mv "$tree/$doc/changelog.gz" "$tree/$doc/changelog.upstream.gz"
 printf '%s (%s) stable; urgency=medium\n\n  * Version %s; changelog.upstream.gz tells what is new.\n\n -- %s  %s\n' \
   "$name" "$version" "${version%-*}" "$(sed -n 's/^Maintainer: //p' packaging/debian/control.in)" \
-  "$(date -R -u -d "@${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}")" |
+  "$(date -R -u -d "@$(packaging/time.sh)")" |
   gzip -9nc >"$tree/$doc/changelog.Debian.gz"
 
 mkdir "$tree/DEBIAN"

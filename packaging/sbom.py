@@ -32,11 +32,9 @@ def checksums():
 
 def commit_time():
     """Returns when the sources were last changed, or the time that a build asks for."""
-    seconds = os.environ.get("SOURCE_DATE_EPOCH")
-    if seconds is None:
-        command = ["git", "-C", ROOT, "log", "-1", "--format=%ct"]
-        seconds = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-    time = datetime.datetime.fromtimestamp(int(seconds or 0), datetime.timezone.utc)
+    command = [os.path.join(ROOT, "packaging", "time.sh")]
+    seconds = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    time = datetime.datetime.fromtimestamp(int(seconds), datetime.timezone.utc)
     return time.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
