@@ -98,7 +98,8 @@ is() { # UNIT PROPERTY VALUE
   [ "$(inside systemctl show --property "$2" --value "$1")" = "$3" ]
 }
 logged() { # UNIT TEXT
-  inside journalctl --no-pager -o cat -u "$1" | grep -q -- "$2"
+  # Not with -q, which ends at the first line, and journalctl with it by a signal.
+  inside journalctl --no-pager -o cat -u "$1" | grep -- "$2" >/dev/null
 }
 
 step "systemd boots"
@@ -167,14 +168,15 @@ another() {
     [ "$(inside systemctl show --property MainPID --value prometheus-streams-poller.service)" != "$pid" ]
 }
 eventually "another process" another
-logged prometheus-streams-poller.service "Watchdog timeout" || fail "it was not the watchdog"
+# The journal has it a moment later.
+eventually "the watchdog's word" logged prometheus-streams-poller.service "Watchdog timeout"
 
 for role in poller receiver; do
   unit=prometheus-streams-$role.service
   step "$role: stops in order"
   inside systemctl stop "$unit"
   expect "how it ended" success inside systemctl show --property Result --value "$unit"
-  logged "$unit" "$role stopped" || fail "it does not say how it stopped"
+  eventually "the last word of the $role" logged "$unit" "$role stopped"
 done
 log=$root/target/packages/systemd-$suite.log
 inside journalctl --no-pager -o cat -u prometheus-streams-poller.service -u prometheus-streams-receiver.service >"$log"
