@@ -174,7 +174,8 @@ done
 
 # --- A poller that enrolls itself, a receiver, and a nats-server that wants certificates.
 start_nats nats1.example.net
-start gateway prometheus-pushgateway --web.listen-address "127.0.0.1:$gateway_port"
+# Without a file of its own Debian's would write one of the whole machine.
+start gateway prometheus-pushgateway --web.listen-address "127.0.0.1:$gateway_port" --persistence.file=
 cat >"$dir/poller.yaml" <<CONF
 identity: site1
 scrape_interval: 1s
