@@ -2,10 +2,10 @@
 //!
 //! In: targets that are gone, and those that come back. Out: which of them have to be told as gone,
 //! when, and with which time. The rule is Prometheus's (`endOfRunStaleness` in
-//! `scrape/scrape.go`): markers are written two intervals and a tenth after the last scrape, with the time of
-//! the first scrape that was missed, and a database drops them if the target was back and scraped
-//! by then. So a target that is scraped again before is not told as gone, and one that is back too
-//! late for that is, though it is back.
+//! `scrape/scrape.go`): markers are written two intervals and a tenth after the last scrape, with
+//! the time of the first scrape that was missed, and a database drops them if the target was back
+//! and scraped by then. So a target that is scraped again before is not told as gone, and one that
+//! is back too late for that is, though it is back.
 
 use std::collections::HashMap;
 use std::sync::Arc;
