@@ -27,7 +27,7 @@ mod source;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use catalog::CatalogError;
 pub use discovery::Discovery;

@@ -12,7 +12,7 @@ use super::{DiscoverError, Discovery, Group, Groups, Metrics, Settings, TARGETS_
 use crate::clock::Clock;
 
 /// A group whose targets have these addresses.
-pub(super) fn group(source: &str, addresses: &[&str]) -> Group {
+pub(crate) fn group(source: &str, addresses: &[&str]) -> Group {
     let target = |address: &&str| vec![("__address__".to_owned(), (*address).to_owned())];
     Group {
         source: source.into(),

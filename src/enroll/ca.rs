@@ -28,6 +28,12 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// The largest certificate, request or bundle: some hundred kilobytes would be 32 certificates.
 const CERTIFICATE_MAX: usize = 256 << 10;
 
+/// Where the CA's certificates are.
+pub(super) const AUTHORITY: &str = "certificate/ca";
+
+/// Where the revocation lists are.
+pub(super) const REVOCATIONS: &str = "certificate_revocation_list/ca";
+
 /// A CA that we can ask.
 #[derive(Debug)]
 pub(super) struct Ca<'s> {
@@ -87,14 +93,13 @@ impl<'s> Ca<'s> {
 
     /// Fetches the CA's certificates.
     pub(super) async fn authority(&self) -> Result<String, EnrollError> {
-        let ask = self.get(Document::Authority, "certificate/ca", CERTIFICATE_MAX);
+        let ask = self.get(Document::Authority, AUTHORITY, CERTIFICATE_MAX);
         ask.await?.good()
     }
 
     /// Fetches the revocation lists.
     pub(super) async fn revocations(&self) -> Result<String, EnrollError> {
-        let path = "certificate_revocation_list/ca";
-        let ask = self.get(Document::Revocations, path, FILE_MAX);
+        let ask = self.get(Document::Revocations, REVOCATIONS, FILE_MAX);
         ask.await?.good()
     }
 

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::authority::{Authority, Revocations, why};
-use super::ca::{Ca, Submitted};
+use super::ca::{self, Ca, Submitted};
 use super::certificate::Signed;
 use super::error::{Document, EnrollError};
 use super::files::{Files, read};
@@ -238,7 +238,7 @@ impl Enrollment {
                 };
                 let ca = Ca::new(&self.settings, anyone, Document::Authority)?;
                 let text = ca.authority().await?;
-                self.parse_authority(&text, ca.place("certificate/ca"))?
+                self.parse_authority(&text, ca.place(ca::AUTHORITY))?
             }
         };
         // What the CA itself cannot prove to be is not written down.
@@ -319,7 +319,7 @@ impl Enrollment {
     ) -> Result<Revocations, EnrollError> {
         let ca = self.connect(authority, known, Document::Revocations)?;
         let text = ca.revocations().await?;
-        let place = ca.place("certificate_revocation_list/ca");
+        let place = ca.place(ca::REVOCATIONS);
         let revocations = authority.revocations(&text);
         revocations.map_err(|source| EnrollError::Revocations {
             place,
@@ -344,7 +344,7 @@ impl Enrollment {
 
     /// Returns whom to trust; lists that are out of date say nothing.
     pub(super) fn tls(&self, authority: &Authority, known: Option<&Revocations>) -> tls::Settings {
-        let now = self.clock.now_ms().div_euclid(1000);
+        let now = tls::seconds(&self.clock);
         let is_current = |known: &&Revocations| known.next_update.is_none_or(|next| now < next);
         let current = known.filter(is_current);
         if known.is_some() && current.is_none() {

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Event;
 use super::authority::Authority;
-use super::ca::{Ca, Renewed, Submitted};
+use super::ca::{self, Ca, Renewed, Submitted};
 use super::certificate::Signed;
 use super::enrollment::{Enrollment, Known, Outcome};
 use super::error::{Document, EnrollError};
@@ -161,7 +161,7 @@ impl Enrollment {
 
     /// Judges the certificates that a CA that we trust wants to have from now on.
     fn succeed(&self, old: &Authority, text: &str, ca: &Ca<'_>) -> Result<Authority, EnrollError> {
-        let place = ca.place("certificate/ca");
+        let place = ca.place(ca::AUTHORITY);
         let new = self.parse_authority(text, place)?;
         // Our own certificate has to be good with them, or we would lock ourselves out.
         let own = read(&self.settings.ssl_dir.cert())?;

@@ -91,20 +91,15 @@ fn next_scrape_ms(target: &Target, now_ms: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::discover::Group;
+    use crate::discover::tests::group;
 
     const INTERVAL_MS: i64 = 15_000;
-    /// A scrape of the target is due then, and every interval before and behind it.
-    const EPOCH_MS: i64 = 1_700_000_000_000;
+    /// Some time.
+    const NOW_MS: i64 = 1_700_000_000_000;
 
     fn target() -> Target {
         let config = Arc::new(scrape::tests::config());
-        let address = ("__address__".to_owned(), "host:9100".to_owned());
-        let group = Group {
-            targets: vec![vec![address]],
-            ..Group::default()
-        };
-        let mut found = scrape::targets(&config, &[Arc::new(group)]);
+        let mut found = scrape::targets(&config, &[Arc::new(group("", &["host:9100"]))]);
         found.kept.pop().expect("a target")
     }
 
@@ -112,7 +107,7 @@ mod tests {
     #[track_caller]
     fn check(ended_ms: i64, back_ms: i64, is_told: bool) {
         let target = target();
-        let start_ms = next_scrape_ms(&target, EPOCH_MS);
+        let start_ms = next_scrape_ms(&target, NOW_MS);
         let mut farewells = Farewells::default();
         farewells.ended(3, &target, start_ms + ended_ms);
         let needless = farewells.returned(&target, start_ms + back_ms);
@@ -150,7 +145,7 @@ mod tests {
     #[test]
     fn a_target_that_goes_twice_without_a_scrape_between_ended_the_first_time() {
         let target = target();
-        let start_ms = next_scrape_ms(&target, EPOCH_MS);
+        let start_ms = next_scrape_ms(&target, NOW_MS);
         let mut farewells = Farewells::default();
         farewells.ended(0, &target, start_ms + 1);
         farewells.ended(0, &target, start_ms + INTERVAL_MS * 2 + 1);
@@ -165,7 +160,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn farewells_are_taken_when_they_are_due() {
         let target = target();
-        let start_ms = next_scrape_ms(&target, EPOCH_MS);
+        let start_ms = next_scrape_ms(&target, NOW_MS);
         let mut farewells = Farewells::default();
         farewells.ended(0, &target, start_ms + 1);
         assert_eq!(farewells.take_due().len(), 0);
@@ -179,12 +174,12 @@ mod tests {
     async fn one_in_a_hurry_is_due_at_once() {
         let target = target();
         let mut farewells = Farewells::default();
-        farewells.ended(0, &target, EPOCH_MS);
-        farewells.hurry(&target.labels, EPOCH_MS + 7);
+        farewells.ended(0, &target, NOW_MS);
+        farewells.hurry(&target.labels, NOW_MS + 7);
         let times = farewells
             .take_due()
             .into_iter()
             .map(|farewell| farewell.time_ms);
-        assert_eq!(times.collect::<Vec<_>>(), [EPOCH_MS + 7]);
+        assert_eq!(times.collect::<Vec<_>>(), [NOW_MS + 7]);
     }
 }

@@ -156,16 +156,11 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::discover::Group;
+    use crate::discover::tests::group;
     use crate::scrape::{self, Config};
 
     fn wanted(config: &Arc<Config>, names: &[&str]) -> Vec<Wanted> {
-        let target = |name: &&str| vec![("__address__".to_owned(), (*name).to_owned())];
-        let group = Group {
-            targets: names.iter().map(target).collect(),
-            ..Group::default()
-        };
-        let found = scrape::targets(config, &[Arc::new(group)]);
+        let found = scrape::targets(config, &[Arc::new(group("", names))]);
         let wanted = found.kept.into_iter().map(|target| Wanted {
             target: Arc::new(target),
             is_over_limit: false,

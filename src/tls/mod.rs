@@ -111,7 +111,7 @@ pub fn private_key(key: &Secret) -> Result<PrivateKeyDer<'static>, TlsError> {
 }
 
 /// Returns the time as certificates have it.
-fn seconds(clock: &Clock) -> i64 {
+pub(crate) fn seconds(clock: &Clock) -> i64 {
     clock.now_ms().div_euclid(1000)
 }
 

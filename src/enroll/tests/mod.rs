@@ -71,6 +71,18 @@ impl Site {
         Enrollment::new(self.settings.clone(), Clock::system(), tell).unwrap()
     }
 
+    /// An enrollment whose request the CA signs once it is told that it waits.
+    fn signed_when_it_waits(&self) -> Enrollment {
+        let (ca, told) = (self.ca.clone(), Arc::clone(&self.told));
+        let tell = move |event: &Event| {
+            told.lock().unwrap().push(event.clone());
+            if matches!(event, Event::Waiting { .. }) && ca.has_request(NAME) {
+                ca.sign(NAME);
+            }
+        };
+        Enrollment::new(self.settings.clone(), Clock::system(), tell).unwrap()
+    }
+
     /// Tries once.
     async fn enroll(&self) -> Result<Outcome, EnrollError> {
         let stop = CancellationToken::new();
@@ -104,6 +116,15 @@ impl Site {
 
     fn asked(&self) -> Vec<String> {
         std::mem::take(&mut self.ca.state().asked)
+    }
+
+    /// Returns how many requests the CA was given; like [`Self::asked`] it begins anew then.
+    fn submitted(&self) -> usize {
+        let asked = self.asked();
+        asked
+            .iter()
+            .filter(|asked| asked.starts_with("PUT"))
+            .count()
     }
 
     /// Answers the next requests so.

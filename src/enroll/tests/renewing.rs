@@ -55,12 +55,7 @@ async fn renews_by_a_second_request_where_the_ca_takes_one() {
     assert_eq!(site.renew().await.unwrap(), Outcome::Unsigned);
     // Until it is signed the old one stays, and there is one request.
     assert_eq!(text(site.ssl().cert()), before);
-    let submitted = site
-        .asked()
-        .iter()
-        .filter(|asked| asked.starts_with("PUT"))
-        .count();
-    assert_eq!(submitted, 1);
+    assert_eq!(site.submitted(), 1);
     site.ca.sign(NAME);
     let outcome = site.renew().await.unwrap();
     assert!(
@@ -75,16 +70,8 @@ async fn waits_until_the_second_request_is_signed() {
     let mut site = ending().await;
     site.settings.wait = WAIT;
     site.ca.state().takes_duplicates = true;
-    let ca = site.ca.clone();
-    let enrollment = Enrollment::new(site.settings.clone(), Clock::system(), move |event| {
-        if matches!(event, Event::Waiting { .. }) && ca.has_request(NAME) {
-            ca.sign(NAME);
-        }
-    });
-    let renewed = enrollment
-        .unwrap()
-        .renew(SOON, &CancellationToken::new())
-        .await;
+    let enrollment = site.signed_when_it_waits();
+    let renewed = enrollment.renew(SOON, &CancellationToken::new()).await;
     assert!(matches!(&renewed, Ok(Outcome::Enrolled(signed)) if signed.serial == "03"));
 }
 

@@ -28,12 +28,7 @@ async fn submits_waits_and_takes_the_certificate() {
     assert_eq!(signed.serial, "02");
     let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&site.ssl().key()), 0o600);
-    let submitted = site
-        .asked()
-        .iter()
-        .filter(|asked| asked.starts_with("PUT"))
-        .count();
-    assert_eq!(submitted, 1);
+    assert_eq!(site.submitted(), 1);
     // What is written is what the TLS of every connection reads.
     crate::tls::client_config(&site.ssl().settings()).unwrap();
 }
@@ -50,15 +45,7 @@ async fn a_complete_folder_needs_no_ca() {
 async fn looks_until_the_certificate_is_signed() {
     let mut site = Site::start().await;
     site.settings.wait = WAIT;
-    let ca = site.ca.clone();
-    let told = Arc::clone(&site.told);
-    let enrollment = Enrollment::new(site.settings.clone(), Clock::system(), move |event| {
-        told.lock().unwrap().push(event.clone());
-        if matches!(event, Event::Waiting { .. }) && ca.has_request(NAME) {
-            ca.sign(NAME);
-        }
-    })
-    .unwrap();
+    let enrollment = site.signed_when_it_waits();
     let outcome = enrollment.enroll(SOON, &CancellationToken::new()).await;
     assert!(
         matches!(outcome, Ok(Outcome::Enrolled(_))),
