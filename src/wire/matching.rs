@@ -535,6 +535,23 @@ mod tests {
     }
 
     #[test]
+    fn a_comment_is_known_with_its_carriage_return() {
+        let body = "# HELP a Counts.\r\n# a word\r\na 1\n# the last\r\n";
+        let shape = page(body, Format::Text);
+        let mut column = Column::default();
+        // None of the comments stands where it stood.
+        for body in [
+            "# a word\r\na 1\n",
+            "# the last\r\na 1\n# HELP a Counts.\r\n",
+        ] {
+            let matched = match_body(shape.page(), body.as_bytes(), &mut column);
+            assert_eq!(matched.map(|matched| matched.samples), Ok(1), "{body}");
+        }
+        let misfit = match_body(shape.page(), b"# a word\na 1\n", &mut column).unwrap_err();
+        assert_eq!(misfit, changed(0, 1, 0));
+    }
+
+    #[test]
     fn what_is_not_plain_is_refused() {
         check("b 3\nb 3\n", Err(Misfit::Repeated));
         check("b x\n", Err(Misfit::Unreadable));

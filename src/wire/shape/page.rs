@@ -328,7 +328,8 @@ impl Index {
         }
         let leads = (0..page.len()).map(|at| page.lead(at));
         for lead in leads.chain([page.tail()]).filter(|lead| !lead.is_empty()) {
-            for line in lead.lines() {
+            // Not `lines`: a carriage return at the end belongs to the comment, in a body too.
+            for line in lead.split_terminator('\n') {
                 index.comments.insert(index.state.hash_one(line.as_bytes()));
             }
         }
