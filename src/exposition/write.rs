@@ -221,6 +221,9 @@ impl Group<'_, '_> {
             out.push_str("# HELP ");
             push_name(&self.name, is_metric_name, out);
             out.push(' ');
+            // Readers take blanks alone for part of what stands between name and text.
+            let is_blank = help.bytes().all(|byte| matches!(byte, b' ' | b'\t'));
+            let help = if is_blank { "" } else { help };
             push_escaped(help, &[('\\', "\\\\"), ('\n', "\\n")], out);
             out.push('\n');
         }

@@ -151,6 +151,9 @@ fn writes_each_type() {
          # TYPE x untyped\nx 1\n",
     );
     writes("# HELP a b\n# TYPE b gauge\n", Format::Text, "");
+    let blank = "# HELP a \n# TYPE a untyped\na 1\n";
+    writes("# HELP a- \t\na 1\n", Format::Text, blank);
+    writes(blank, Format::Text, blank);
 }
 
 #[test]
