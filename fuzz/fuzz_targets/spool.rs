@@ -120,16 +120,19 @@ fuzz_target!(|bytes: &[u8]| {
         assert!(positions.len() <= limit);
         last = Some(entry);
     }
-    if is_appended {
-        assert_eq!(last.as_ref(), Some(&own));
-    }
     spool.rewind();
     for expected in &positions {
         let read = spool.read().expect("as before").expect("as before");
         assert_eq!(read.0, *expected);
         spool.confirm(read.0);
     }
+    // It had stopped for want of confirmations, where there are more than it reads ahead.
+    while let Ok(Some((position, entry))) = spool.read() {
+        spool.confirm(position);
+        last = Some(entry);
+    }
     if is_appended {
+        assert_eq!(last.as_ref(), Some(&own));
         assert!(spool.is_empty());
     }
     drop(spool.take_dropped());
