@@ -128,19 +128,22 @@ struct Receiver {
     samples: usize,
 }
 
-/// What stands before the sample of each of a shape's series, one behind the other: tag and length
-/// of the series, which the labels settle since all times of today are equally long; and labels.
+/// A shape's series, one behind the other: tag, length, which the labels settle since all times of
+/// today are equally long, labels, and room for a sample.
 struct Blocks {
-    heads: Vec<u8>,
+    blanks: Vec<u8>,
     ends: Vec<u32>,
 }
+
+/// Bytes for series that are new in a shape.
+const ROOM: usize = 4096;
 
 impl Blocks {
     /// Encodes the series of a shape; those that the target's last one has too are copied.
     fn new(shape: &Shape, last: Option<(&Shape, &Self)>) -> Self {
         let last = last.filter(|(last, _)| last.target() == shape.target());
         let mut blocks = Self {
-            heads: Vec::with_capacity(last.map_or(0, |(_, last)| last.heads.len())),
+            blanks: Vec::with_capacity(last.map_or(0, |(_, last)| last.blanks.len() + ROOM)),
             ends: Vec::with_capacity(shape.page().len()),
         };
         let Some((last, known)) = last else {
@@ -150,21 +153,38 @@ impl Blocks {
         };
         let keys: Vec<_> = last.page().keys().collect();
         let mut expected = 0;
+        let mut run = 0..0;
         for key in shape.page().keys() {
+            if run.end == expected && keys.get(expected) == Some(&key) {
+                run.end += 1;
+                expected += 1;
+                continue;
+            }
+            blocks.copy(known, run.clone());
             let mut near = keys.iter().skip(expected).take(64);
-            match near.position(|known| *known == key) {
-                Some(ahead) => {
-                    let at = expected + ahead;
-                    let start = at.checked_sub(1).map_or(0, |above| known.ends[above]);
-                    let head = &known.heads[start as usize..known.ends[at] as usize];
-                    blocks.heads.extend_from_slice(head);
-                    blocks.ends.push(blocks.heads.len() as u32);
-                    expected = at + 1;
-                }
-                None => blocks.encode(shape, &[key]),
+            if let Some(ahead) = near.position(|known| *known == key) {
+                let at = expected + ahead;
+                run = at..at + 1;
+                expected = at + 1;
+            } else {
+                run = expected..expected;
+                blocks.encode(shape, &[key]);
             }
         }
+        blocks.copy(known, run);
         blocks
+    }
+
+    /// Takes over series of another shape.
+    fn copy(&mut self, known: &Self, run: std::ops::Range<usize>) {
+        let (from, to) = (known.start(run.start), known.start(run.end));
+        let base = self.blanks.len();
+        self.blanks.extend_from_slice(&known.blanks[from..to]);
+        self.ends.extend(
+            known.ends[run]
+                .iter()
+                .map(|&end| (end as usize - from + base) as u32),
+        );
     }
 
     fn encode(&mut self, shape: &Shape, keys: &[&str]) {
@@ -192,19 +212,55 @@ impl Blocks {
             let labels: LabelSet = labels.into();
             encoded.clear();
             put_labels(&mut encoded, &labels);
-            put_head(&mut self.heads, &encoded);
-            self.ends.push(self.heads.len() as u32);
+            put_head(&mut self.blanks, &encoded);
+            self.blanks.extend_from_slice(&sample_at(1 << 40));
+            self.ends.push(self.blanks.len() as u32);
         }
+    }
+
+    /// Returns where a series begins.
+    fn start(&self, series: usize) -> usize {
+        series
+            .checked_sub(1)
+            .map_or(0, |above| self.ends[above] as usize)
+    }
+
+    /// Writes them where none has times of its own: as many at once as stand side by side.
+    fn write_usual(&self, scrape: &ColumnScrape, out: &mut Vec<u8>) -> usize {
+        const TAIL: usize = SAMPLE_LEN - 3;
+        let time = &sample_at(scrape.time_ms)[11..];
+        let mut samples = 0;
+        out.reserve(self.blanks.len());
+        for run in scrape.column.runs() {
+            samples += run.len();
+            let (from, to) = (self.start(run.start), self.start(run.end));
+            let start = out.len();
+            out.extend_from_slice(&self.blanks[from..to]);
+            let series = &mut out[start..];
+            let mut ends = self.ends[run.clone()].iter();
+            scrape.column.each_bits(run, |bits| {
+                let end = ends.next().map_or(0, |end| *end as usize);
+                let series = series.get_mut(..end - from);
+                if let Some(tail) = series.and_then(<[u8]>::last_chunk_mut::<TAIL>) {
+                    tail[..8].copy_from_slice(&bits.to_le_bytes());
+                    tail[8..].copy_from_slice(time);
+                }
+            });
+        }
+        samples
     }
 
     /// Writes a request of all series that have a value.
     fn write(&self, scrape: &ColumnScrape, out: &mut Vec<u8>) -> usize {
-        let (mut start, mut samples) = (0, 0);
         let page = scrape.shape.page();
-        out.reserve(self.heads.len() + page.len() * SAMPLE_LEN);
+        if !page.has_times() {
+            return self.write_usual(scrape, out);
+        }
+        let (mut start, mut samples) = (0, 0);
+        out.reserve(self.blanks.len());
         let mut sample = sample_at(scrape.time_ms);
         for ((at, value), &end) in scrape.column.iter().enumerate().zip(&self.ends) {
-            let head = &self.heads[start as usize..end as usize];
+            let head = &self.blanks[start as usize..end as usize - SAMPLE_LEN];
             start = end;
             let Some(value) = value.get() else {
                 continue;
@@ -238,8 +294,11 @@ impl Receiver {
                     if self.blocks.contains_key(&id) {
                         continue;
                     }
-                    let last = base
-                        .and_then(|base| Some((&**self.store.get(base)?, self.blocks.get(&base)?)));
+                    // A target moves on from its last shape.
+                    let last = base.and_then(|base| Some((base, self.blocks.remove(&base)?)));
+                    let last = last
+                        .as_ref()
+                        .and_then(|(base, blocks)| Some((&**self.store.get(*base)?, blocks)));
                     let blocks = Blocks::new(self.store.get(id).unwrap(), last);
                     self.blocks.insert(id, blocks);
                 }

@@ -84,7 +84,18 @@ pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
 }
 
 pub(super) fn put_zigzag(out: &mut Vec<u8>, value: i64) {
-    put_varint(out, ((value << 1) ^ (value >> 63)).cast_unsigned());
+    put_varint(out, zigzag(value));
+}
+
+/// Returns how many bytes [`put_zigzag`] appends.
+pub(super) fn zigzag_length(value: i64) -> usize {
+    // Seven bits in each byte, and one byte for zero.
+    let bits = 64 - (zigzag(value) | 1).leading_zeros();
+    bits.div_ceil(7) as usize
+}
+
+fn zigzag(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)).cast_unsigned()
 }
 
 pub(super) fn put_length(out: &mut Vec<u8>, length: usize) {

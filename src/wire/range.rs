@@ -19,28 +19,21 @@ pub(super) trait Coder {
     /// Goes on from a state.
     fn resume(&mut self, state: Self::State);
 
-    /// Finds an answer in a context of the model, and where the range parts; a decoder ignores
-    /// `bit` and reads.
+    /// Finds an answer in a context with its probability, and where the range parts; a decoder
+    /// ignores `bit` and reads.
     fn ask(
         &mut self,
         state: Self::State,
-        model: &mut Model,
-        context: usize,
+        in_context: (usize, Probability),
         bit: bool,
     ) -> (bool, u32);
 
-    /// Goes on behind an answer, from which the context learns.
+    /// Goes on behind an answer.
     ///
-    /// Who branches by the answer calls this on either way with a constant: the range is then
-    /// narrowed, and the context learns, by what the processor predicts, and none of it waits for
-    /// the answer.
-    fn settle(
-        &mut self,
-        state: &mut Self::State,
-        probability: &mut Probability,
-        middle: u32,
-        bit: bool,
-    );
+    /// Who branches by the answer calls this, and has the probability learn, on either way with a
+    /// constant: the range is then narrowed by what the processor predicts, and none of it waits
+    /// for the answer.
+    fn settle(&mut self, state: &mut Self::State, middle: u32, bit: bool);
 
     /// Codes an answer by the coder's own state.
     #[inline]
@@ -60,8 +53,10 @@ pub(super) trait Coder {
         context: usize,
         bit: bool,
     ) -> bool {
-        let (bit, middle) = self.ask(*state, model, context, bit);
-        self.settle(state, model.at(context), middle, bit);
+        let probability = model.at(context);
+        let (bit, middle) = self.ask(*state, (context, *probability), bit);
+        probability.learn(bit);
+        self.settle(state, middle, bit);
         bit
     }
 
@@ -180,13 +175,17 @@ impl Coder for Encoder {
     }
 
     #[inline]
-    fn ask(&mut self, range: Range, model: &mut Model, context: usize, bit: bool) -> (bool, u32) {
-        (bit, range.middle(*model.at(context)))
+    fn ask(
+        &mut self,
+        range: Range,
+        (_, probability): (usize, Probability),
+        bit: bool,
+    ) -> (bool, u32) {
+        (bit, range.middle(probability))
     }
 
     #[inline]
-    fn settle(&mut self, range: &mut Range, probability: &mut Probability, middle: u32, bit: bool) {
-        probability.learn(bit);
+    fn settle(&mut self, range: &mut Range, middle: u32, bit: bool) {
         range.narrow(middle, bit);
         if range.is_settled() {
             let settled = range.settled();
@@ -374,23 +373,21 @@ impl Coder for Decoder<'_> {
     }
 
     #[inline]
-    fn ask(&mut self, state: Window, model: &mut Model, context: usize, _bit: bool) -> (bool, u32) {
-        let middle = state.range.middle(*model.at(context));
+    fn ask(
+        &mut self,
+        state: Window,
+        (_, probability): (usize, Probability),
+        _bit: bool,
+    ) -> (bool, u32) {
+        let middle = state.range.middle(probability);
         (state.bytes <= middle, middle)
     }
 
     #[inline]
-    fn settle(
-        &mut self,
-        state: &mut Window,
-        probability: &mut Probability,
-        middle: u32,
-        bit: bool,
-    ) {
-        probability.learn(bit);
+    fn settle(&mut self, state: &mut Window, middle: u32, bit: bool) {
         state.range.narrow(middle, bit);
-        let settled = state.range.settled();
-        if settled > 0 {
+        if state.range.is_settled() {
+            let settled = state.range.settled();
             state.range.widen(settled);
             state.at += settled as usize / 8;
             state.bytes = window(self.coded, state.at);

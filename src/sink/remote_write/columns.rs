@@ -1,11 +1,12 @@
 //! The series of a shape, encoded once, and which of them a scrape has.
 //!
 //! A target that answers as it did before sends values alone. So for each target the encoded
-//! series of its shape's page are kept up to where a value goes; a scrape is written by copying
-//! them, without a look at text, labels or hashes. What changes from scrape to scrape is a bit for
-//! each series: whether it is there.
+//! series of its shape's page are kept one behind the other, with room for value and time; a scrape
+//! is written by copying them, as many at once as are there side by side, and filling in the
+//! samples, without a look at text, labels or hashes. What changes from scrape to scrape is a bit
+//! for each series: whether it is there.
 //!
-//! A series takes its labels, some 140 bytes with those of the target, and 10 bytes more; the bits
+//! A series takes its labels, some 140 bytes with those of the target, and 25 bytes more; the bits
 //! and the page, which targets of one kind share, are next to nothing.
 
 use std::collections::HashSet;
@@ -21,8 +22,8 @@ use crate::wire::{Column, Page};
 #[derive(Debug)]
 pub(super) struct ShapeSeries {
     page: Arc<Page>,
-    /// The head of each series, one after the other; see [`proto::put_head`].
-    heads: Box<[u8]>,
+    /// The series, one after the other, without their samples; see [`proto::put_blank`].
+    blanks: Box<[u8]>,
     /// Where each ends.
     ends: Box<[u32]>,
     /// Whether some of them are not sent.
@@ -61,21 +62,32 @@ impl ShapeSeries {
             }
             None => vec![None; page.len()],
         };
-        let known: Vec<&[u8]> = before.iter().flat_map(|before| before.heads()).collect();
         let new = encode(page, &origins, put_labels)?;
         let mut new = new.iter();
-        let mut heads = Vec::with_capacity(before.map_or(0, |before| before.heads.len()));
+        let room = new.as_slice().iter().map(|labels| labels.len() + 32);
+        let room = before.map_or(0, |before| before.blanks.len()) + room.sum::<usize>();
+        let mut blanks = Vec::with_capacity(room);
         let mut ends = Vec::with_capacity(page.len());
-        for origin in &origins {
-            match origin {
-                Some(at) => heads.extend_from_slice(known.get(*at)?),
-                None => proto::put_head(&mut heads, new.next()?),
+        for run in origins.chunk_by(|above, below| above.map(|at| at + 1) == *below) {
+            match (run.first().copied().flatten(), before) {
+                (Some(first), Some(before)) => {
+                    let known = first..first + run.len();
+                    let (start, known) = (blanks.len(), before.copy(known, &mut blanks)?);
+                    for end in known {
+                        ends.push(u32::try_from(start + end).ok()?);
+                    }
+                }
+                _ => {
+                    for _ in run {
+                        proto::put_blank(&mut blanks, new.next()?);
+                        ends.push(u32::try_from(blanks.len()).ok()?);
+                    }
+                }
             }
-            ends.push(u32::try_from(heads.len()).ok()?);
         }
         let mut series = Self {
             page: Arc::clone(page),
-            heads: heads.into(),
+            blanks: blanks.into(),
             ends: ends.into(),
             has_hidden: false,
             reports: Box::default(),
@@ -86,7 +98,7 @@ impl ShapeSeries {
 
     /// Notes which series are not sent.
     fn find_hidden(&mut self) {
-        let labels = self.heads().map(proto::labels_of_head);
+        let labels = self.blanks().map(proto::labels_of_blank);
         let mut has_hidden = false;
         let mut reports = Vec::new();
         for (at, labels) in labels.enumerate() {
@@ -113,14 +125,15 @@ impl ShapeSeries {
     /// Tells whether no two series have the same labels; those with an origin have not among
     /// themselves.
     fn are_distinct(&self, origins: &[Option<usize>], hasher: &SeriesHasher) -> bool {
-        let heads: Vec<&[u8]> = self.heads().collect();
-        let new = || heads.iter().zip(origins).filter(|(_, at)| at.is_none());
+        let blanks: Vec<&[u8]> = self.blanks().collect();
+        let new = || blanks.iter().zip(origins).filter(|(_, at)| at.is_none());
         if new().count() <= COMPARED_MAX {
-            let stands_once = |new: &[u8]| heads.iter().filter(|head| **head == new).count() == 1;
-            return new().all(|(head, _)| stands_once(head));
+            let stands_once =
+                |new: &[u8]| blanks.iter().filter(|blank| **blank == new).count() == 1;
+            return new().all(|(blank, _)| stands_once(blank));
         }
-        let mut seen = HashSet::with_capacity(heads.len());
-        heads.iter().all(|head| seen.insert(hasher.hash(head)))
+        let mut seen = HashSet::with_capacity(blanks.len());
+        blanks.iter().all(|blank| seen.insert(hasher.hash(blank)))
     }
 
     /// Returns the labels of a scrape's series that may not be in the next one, and of those of the
@@ -133,11 +146,11 @@ impl ShapeSeries {
         presence: &Presence,
         (next, then, column): (&'s Self, &Presence, &Column),
     ) -> (Vec<Labeled<'s>>, Vec<Timed<'s>>) {
-        let heads: Vec<&[u8]> = self.heads().collect();
-        let origins = origins(&heads, next.heads());
-        let mut is_gone: Vec<bool> = (0..heads.len()).map(|at| presence.has(at)).collect();
+        let blanks: Vec<&[u8]> = self.blanks().collect();
+        let origins = origins(&blanks, next.blanks());
+        let mut is_gone: Vec<bool> = (0..blanks.len()).map(|at| presence.has(at)).collect();
         let mut new = Vec::new();
-        for ((at, head), origin) in next.heads().enumerate().zip(origins) {
+        for ((at, blank), origin) in next.blanks().enumerate().zip(origins) {
             if !then.has(at) {
                 continue;
             }
@@ -146,24 +159,22 @@ impl ShapeSeries {
             let origin = origin.filter(is_alike);
             match origin.and_then(|origin| is_gone.get_mut(origin)) {
                 Some(is_gone) if *is_gone => *is_gone = false,
-                _ => new.push((proto::labels_of_head(head), next.own_time(column, at))),
+                _ => new.push((proto::labels_of_blank(blank), next.own_time(column, at))),
             }
         }
-        let gone = heads.iter().enumerate().zip(is_gone);
+        let gone = blanks.iter().enumerate().zip(is_gone);
         let gone = gone.filter(|(_, is_gone)| *is_gone);
         let gone = gone
-            .map(|((at, head), _)| (proto::labels_of_head(head), self.page.has_time(at)))
+            .map(|((at, blank), _)| (proto::labels_of_blank(blank), self.page.has_time(at)))
             .collect();
         (gone, new)
     }
 
     /// Returns the encoded labels of a series, by its place in the page.
     pub(super) fn labels_at(&self, series: usize) -> Option<&[u8]> {
-        let end = *self.ends.get(series)?;
-        let before = series.checked_sub(1).and_then(|above| self.ends.get(above));
-        let start = before.copied().unwrap_or_default();
-        let head = self.heads.get(start as usize..end as usize)?;
-        Some(proto::labels_of_head(head))
+        let (start, end) = (self.start_of(series)?, *self.ends.get(series)?);
+        let blank = self.blanks.get(start..end as usize)?;
+        Some(proto::labels_of_blank(blank))
     }
 
     /// Tells whether these are the series of a page.
@@ -171,12 +182,12 @@ impl ShapeSeries {
         Arc::ptr_eq(&self.page, page)
     }
 
-    fn heads(&self) -> impl Iterator<Item = &[u8]> {
+    fn blanks(&self) -> impl Iterator<Item = &[u8]> {
         let mut start = 0;
         self.ends.iter().map(move |&end| {
-            let head = self.heads.get(start..end as usize).unwrap_or_default();
+            let blank = self.blanks.get(start..end as usize).unwrap_or_default();
             start = end as usize;
-            head
+            blank
         })
     }
 
@@ -186,9 +197,9 @@ impl ShapeSeries {
         &'s self,
         presence: &'s Presence,
     ) -> impl Iterator<Item = Labeled<'s>> {
-        let heads = self.heads().enumerate();
-        let present = heads.filter(|(at, _)| presence.has(*at));
-        present.map(|(at, head)| (proto::labels_of_head(head), self.page.has_time(at)))
+        let blanks = self.blanks().enumerate();
+        let present = blanks.filter(|(at, _)| presence.has(*at));
+        present.map(|(at, blank)| (proto::labels_of_blank(blank), self.page.has_time(at)))
     }
 
     /// Iterates over the labels of the series that are there, and the times of their own that their
@@ -198,9 +209,9 @@ impl ShapeSeries {
         presence: &'s Presence,
         column: &'s Column,
     ) -> impl Iterator<Item = Timed<'s>> {
-        let heads = self.heads().enumerate();
-        let present = heads.filter(|(at, _)| presence.has(*at));
-        present.map(|(at, head)| (proto::labels_of_head(head), self.own_time(column, at)))
+        let blanks = self.blanks().enumerate();
+        let present = blanks.filter(|(at, _)| presence.has(*at));
+        present.map(|(at, blank)| (proto::labels_of_blank(blank), self.own_time(column, at)))
     }
 
     /// Returns the time of its own that a series' sample has.
@@ -215,10 +226,11 @@ impl ShapeSeries {
         presence: &Presence,
         hasher: &SeriesHasher,
     ) -> Result<SeriesSet, TooLarge> {
-        let series = self.page.keys().zip(self.heads()).enumerate();
+        let series = self.page.keys().zip(self.blanks()).enumerate();
         let present = series.filter(|(at, _)| presence.has(*at));
-        let present = present
-            .map(|(at, (text, head))| (text, proto::labels_of_head(head), self.page.has_time(at)));
+        let present = present.map(|(at, (text, blank))| {
+            (text, proto::labels_of_blank(blank), self.page.has_time(at))
+        });
         SeriesSet::collect(present, hasher)
     }
 
@@ -231,22 +243,22 @@ impl ShapeSeries {
         out: &mut Vec<u8>,
         timed: &mut Vec<u8>,
     ) -> usize {
-        out.reserve(self.heads.len() + self.ends.len() * proto::TAIL_LEN);
+        out.reserve(self.blanks.len());
         let usual = UsualTime::new(time_ms);
-        let samples = self.heads().zip(column.iter());
         let is_odd = self.page.has_times() || self.has_hidden;
         if let (Some(time), false) = (usual, is_odd) {
-            for (head, value) in samples {
-                if let Some(value) = value.get() {
-                    proto::put_known(out, head, normal(value), time);
-                }
+            for run in column.runs() {
+                self.put_run(run, column, time, out);
             }
             return 0;
         }
         let mut hidden = 0;
-        for (at, (head, value)) in samples.enumerate() {
-            let Some(value) = value.get() else { continue };
-            if self.has_hidden && proto::is_hidden(proto::labels_of_head(head)) {
+        for (at, (blank, value)) in self.blanks().zip(column.iter()).enumerate() {
+            let Some(value) = value.get().map(normal) else {
+                continue;
+            };
+            let labels = proto::labels_of_blank(blank);
+            if self.has_hidden && proto::is_hidden(labels) {
                 hidden += 1;
                 continue;
             }
@@ -256,13 +268,56 @@ impl ShapeSeries {
                 (&mut *out, time_ms, usual)
             };
             if let Some(time) = time {
-                proto::put_known(out, head, normal(value), time);
+                out.extend_from_slice(blank);
+                proto::fill_in(out, value.to_bits(), time);
             } else {
-                let labels = proto::labels_of_head(head);
-                proto::put_series(out, labels, normal(value), time_ms);
+                proto::put_series(out, labels, value, time_ms);
             }
         }
         hidden
+    }
+
+    /// Appends the samples of series that stand side by side and have a value.
+    fn put_run(
+        &self,
+        run: std::ops::Range<usize>,
+        column: &Column,
+        time: UsualTime,
+        out: &mut Vec<u8>,
+    ) {
+        let start = out.len();
+        let Some(mut ends) = self.copy(run.clone(), out) else {
+            return;
+        };
+        let series = out.get_mut(start..).unwrap_or_default();
+        column.each_bits(run, |bits| {
+            let end = ends.next().unwrap_or_default();
+            if let Some(series) = series.get_mut(..end) {
+                proto::fill_in(series, normal_bits(bits), time);
+            }
+        });
+    }
+
+    /// Appends the series of a range as they are kept, and returns where each ends in what was
+    /// appended; `None` if there are not so many.
+    fn copy<'s>(
+        &'s self,
+        series: std::ops::Range<usize>,
+        out: &mut Vec<u8>,
+    ) -> Option<impl Iterator<Item = usize> + use<'s>> {
+        let start = self.start_of(series.start)?;
+        let ends = self.ends.get(series)?;
+        let end = ends.last().map_or(start, |end| *end as usize);
+        out.extend_from_slice(self.blanks.get(start..end)?);
+        Some(ends.iter().map(move |end| *end as usize - start))
+    }
+
+    /// Returns where a series begins.
+    fn start_of(&self, series: usize) -> Option<usize> {
+        match series.checked_sub(1) {
+            None => Some(0),
+            Some(above) => self.ends.get(above).map(|end| *end as usize),
+        }
     }
 }
 
@@ -369,4 +424,10 @@ const WORD: usize = u64::BITS as usize;
 #[inline]
 fn normal(value: f64) -> f64 {
     if value.is_nan() { NORMAL_NAN } else { value }
+}
+
+/// Returns the bits of the value as a body spells it.
+#[inline]
+fn normal_bits(bits: u64) -> u64 {
+    normal(f64::from_bits(bits)).to_bits()
 }

@@ -12,7 +12,7 @@
 //!
 //! A request is nothing but its series one after the other, so requests are joined and split
 //! without decoding them. The labels of a series are written once and kept; see `series.rs`. Where
-//! the same series come again and again, all that stands before the value is kept; see
+//! the same series come again and again, all of them but value and time is kept; see
 //! `columns.rs`.
 
 use crate::exposition::protobuf::put;
@@ -100,8 +100,8 @@ const USUAL_SAMPLE_LEN: u8 = 1 + 8 + 1 + 6;
 /// What follows the labels in a series' head: the sample's tag and length, the value's tag.
 const HEAD_END: [u8; 3] = [FIELD_2_BYTES, USUAL_SAMPLE_LEN, FIELD_1_FIXED64];
 
-/// Bytes of a series behind its head.
-pub(super) const TAIL_LEN: usize = 8 + 1 + USUAL_TIME_LEN;
+/// What follows a series' head: its value, the time's tag, and a [`UsualTime`].
+const TAIL_LEN: usize = 8 + 1 + USUAL_TIME_LEN;
 
 impl UsualTime {
     /// Encodes a time; `None` if its length is another.
@@ -120,35 +120,39 @@ impl UsualTime {
     }
 }
 
-/// Appends a series up to its value, for samples of a [`UsualTime`]; `labels` is what
+/// Appends a series for samples of a [`UsualTime`], which [`fill_in`] makes whole; `labels` is what
 /// [`put_label`] wrote.
-pub(super) fn put_head(out: &mut Vec<u8>, labels: &[u8]) {
+pub(super) fn put_blank(out: &mut Vec<u8>, labels: &[u8]) {
     out.push(FIELD_1_BYTES);
     let sample_len = 2 + usize::from(USUAL_SAMPLE_LEN);
     put_varint(out, (labels.len() + sample_len) as u64);
     out.extend_from_slice(labels);
     out.extend_from_slice(&HEAD_END);
+    out.extend_from_slice(&[0; TAIL_LEN]);
 }
 
-/// Returns the labels in a series' head.
-pub(super) fn labels_of_head(head: &[u8]) -> &[u8] {
-    let length_len = head
+/// Returns the labels in what [`put_blank`] wrote.
+pub(super) fn labels_of_blank(series: &[u8]) -> &[u8] {
+    let length_len = series
         .iter()
         .skip(1)
         .take_while(|byte| **byte & 0x80 != 0)
         .count()
         + 1;
-    head.get(1 + length_len..head.len().saturating_sub(HEAD_END.len()))
-        .unwrap_or_default()
+    let end = series.len().saturating_sub(HEAD_END.len() + TAIL_LEN);
+    series.get(1 + length_len..end).unwrap_or_default()
 }
 
-/// Appends a series, its head encoded already.
+/// Puts a sample into what [`put_blank`] wrote; `bits` are those of its value, and the series is
+/// what `series` ends with.
 #[inline]
-pub(super) fn put_known(out: &mut Vec<u8>, head: &[u8], value: f64, time: UsualTime) {
-    let [v0, v1, v2, v3, v4, v5, v6, v7] = value.to_bits().to_le_bytes();
-    let UsualTime([tag, t0, t1, t2, t3, t4, t5]) = time;
-    out.extend_from_slice(head);
-    out.extend_from_slice(&[v0, v1, v2, v3, v4, v5, v6, v7, tag, t0, t1, t2, t3, t4, t5]);
+pub(super) fn fill_in(series: &mut [u8], bits: u64, time: UsualTime) {
+    if let Some(tail) = series.last_chunk_mut::<TAIL_LEN>() {
+        // In two parts: put together first, they would be read again before they are written.
+        let (value, place) = tail.split_at_mut(8);
+        value.copy_from_slice(&bits.to_le_bytes());
+        place.copy_from_slice(&time.0);
+    }
 }
 
 /// Returns where each series of a request ends.
@@ -224,14 +228,12 @@ mod tests {
         assert_eq!(series.samples[0].value.to_bits(), value.to_bits());
         assert_eq!(series.samples[0].timestamp, time_ms);
         assert_eq!(series_ends(&request), [request.len()]);
-        let mut head = Vec::new();
-        put_head(&mut head, &encoded);
-        assert_eq!(labels_of_head(&head), encoded);
+        let mut known = Vec::new();
+        put_blank(&mut known, &encoded);
+        assert_eq!(labels_of_blank(&known), encoded);
         if let Some(time) = UsualTime::new(time_ms) {
-            let mut known = Vec::new();
-            put_known(&mut known, &head, value, time);
+            fill_in(&mut known, value.to_bits(), time);
             assert_eq!(known, request);
-            assert_eq!(known.len(), head.len() + TAIL_LEN);
         }
     }
 

@@ -203,6 +203,40 @@ impl Column {
         self.scales.iter().filter(|&&scale| scale != ABSENT).count()
     }
 
+    /// Iterates over the longest runs of series that have a value.
+    pub fn runs(&self) -> impl Iterator<Item = std::ops::Range<usize>> {
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            let rest = self.scales.get(at..)?;
+            let start = at + rest.iter().position(|&scale| scale != ABSENT)?;
+            let rest = self.scales.get(start..)?;
+            let length = memchr::memchr(ABSENT, rest).unwrap_or(rest.len());
+            at = start + length;
+            Some(start..at)
+        })
+    }
+
+    /// Calls `put` with the bits of each value of some series, in their order; what is absent has
+    /// [`ABSENT_BITS`].
+    #[inline]
+    pub fn each_bits(&self, series: std::ops::Range<usize>, mut put: impl FnMut(u64)) {
+        let mantissas = self.mantissas.get(series.clone()).unwrap_or_default();
+        let scales = self.scales.get(series).unwrap_or_default();
+        for (mantissas, scales) in mantissas.chunks(8).zip(scales.chunks(8)) {
+            // Most stand among others that are whole, too, and need no division.
+            if scales == [0; 8] {
+                for &mantissa in mantissas {
+                    put(Value { mantissa, scale: 0 }.whole_bits());
+                }
+            } else {
+                for (&mantissa, &scale) in mantissas.iter().zip(scales) {
+                    let value = Value { mantissa, scale };
+                    put(value.get().map_or(ABSENT_BITS, f64::to_bits));
+                }
+            }
+        }
+    }
+
     /// Iterates over whether each series has a value: 64 in a word, the first in the lowest bit.
     pub fn presence(&self) -> impl Iterator<Item = u64> {
         let words = self.scales.chunks(u64::BITS as usize);
@@ -225,21 +259,12 @@ impl Column {
             buffer.resize(length, 0);
         }
         let (places, _) = buffer.as_chunks_mut();
-        let eights = places.chunks_mut(8);
-        let values = self.mantissas.chunks(8).zip(self.scales.chunks(8));
-        for (places, (mantissas, scales)) in eights.zip(values) {
-            // Most stand among others that are whole, too, and need no division.
-            let are_whole = scales == [0; 8];
-            for ((place, &mantissa), &scale) in places.iter_mut().zip(mantissas).zip(scales) {
-                let value = Value { mantissa, scale };
-                let bits = if are_whole {
-                    value.whole_bits()
-                } else {
-                    value.get().map_or(ABSENT_BITS, f64::to_bits)
-                };
+        let mut places = places.iter_mut();
+        self.each_bits(0..self.mantissas.len(), |bits| {
+            if let Some(place) = places.next() {
                 *place = bits.to_le_bytes();
             }
-        }
+        });
         buffer.truncate(length);
         for ((time, flags), scale) in self.times.iter().zip(flags).zip(&self.scales) {
             if flags & HAS_TIME != 0 && *scale != ABSENT {
@@ -328,8 +353,7 @@ impl Cell {
 
     /// Learns that the value was as predicted.
     #[inline]
-    pub(super) fn keep(&mut self, mantissa: i64) {
-        self.mantissa = mantissa;
+    pub(super) fn keep(&mut self) {
         self.class = (self.class & !0b11) | ((self.class & 1) << 1);
     }
 

@@ -27,7 +27,7 @@ use model::{
     LENGTH, LONGER, NEAR, REST_LENGTH, REST_SIGN, REST_TOP, REST_ZERO, SAME, SCALE, SIGN,
     STEP_LENGTH, STEP_SIGN, STEP_TOP, TOP,
 };
-use numbers::{Signed, length_of, level, tree};
+use numbers::{Signed, guessed_tree, length_of, level, tree};
 
 /// What a scrape is coded against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +54,15 @@ impl Mode {
         match self {
             Self::Template => Self::Near as usize,
             mode => mode as usize,
+        }
+    }
+
+    /// Returns a value on the scale in which to code it.
+    #[inline]
+    fn toward(self, value: Value, base: Value) -> Value {
+        match self {
+            Self::Template => value.toward_decimal(base),
+            _ => value.toward(base),
         }
     }
 }
@@ -119,47 +128,53 @@ fn code_values<C: Coder, const CHAINED: bool>(
     // Whether the series above was not as predicted, and in the bit below the one above that.
     let mut changes = 0;
     let contexts = SAME + mode.index() * 1024;
+    // The last context and its probability: mostly the next one's, which need not wait for what is
+    // written to memory to be read again.
+    let mut held = (contexts, *model.at(contexts));
     let values = column.mantissas.iter_mut().zip(column.scales.iter_mut());
     let series = cells.iter_mut().zip(flags).zip(values);
     for (at, ((cell, flags), (mantissa, scale))) in series.enumerate() {
         let base = cell.value();
-        let (is_given, is_copy, delta) = match flags & RELATION_MASK {
-            RELATION_ABOVE => (true, false, above),
-            RELATION_SECOND => (true, false, second),
-            _ if CHAINED => match walk.scratch.delta(cell.source) {
-                Some(delta) => (true, true, delta),
-                None => (false, false, 0),
-            },
-            _ => (false, false, 0),
-        };
-        let is_decimal = base.scale < FLOAT;
-        let move_by = if is_decimal { delta } else { 0 };
+        let relation = flags & RELATION_MASK;
+        let mut context = contexts + class_contexts(cell.class) + changes * 4;
+        let (mut is_copy, mut delta) = (false, 0);
+        if relation != 0 {
+            delta = if relation == RELATION_ABOVE {
+                above
+            } else {
+                second
+            };
+            context += 2 + usize::from(delta != 0);
+        } else if CHAINED && let Some(copied) = walk.scratch.delta(cell.source) {
+            (is_copy, delta) = (true, copied);
+            context += 2 + usize::from(delta != 0);
+        }
+        let is_moved = delta != 0 && base.scale < FLOAT;
+        let move_by = if is_moved { delta } else { 0 };
         let predicted = base.mantissa.wrapping_add(move_by);
         let mut value = base;
         let mut is_same = false;
         if C::ENCODES {
-            value = Value {
-                mantissa: *mantissa,
-                scale: *scale,
-            };
-            value = match mode {
-                Mode::Template => value.toward_decimal(base),
-                _ => value.toward(base),
-            };
+            let (mantissa, scale) = (*mantissa, *scale);
+            value = mode.toward(Value { mantissa, scale }, base);
             is_same = value.scale == base.scale && value.mantissa == predicted;
         }
-        let context = contexts
-            + class_contexts(cell.class)
-            + changes * 4
-            + usize::from(is_given) * 2
-            + usize::from(delta != 0);
-        let (is_same, middle) = coder.ask(state, model, context, is_same);
+        if context != held.0 {
+            held = (context, *model.at(context));
+        }
+        let (is_same, middle) = coder.ask(state, held, is_same);
         if is_same {
-            coder.settle(&mut state, model.at(context), middle, true);
+            held.1.learn(true);
+            *model.at(context) = held.1;
+            coder.settle(&mut state, middle, true);
             if CHAINED {
-                cell.keep(predicted);
+                cell.keep();
+            }
+            if is_moved && CHAINED {
+                cell.set_mantissa(predicted);
+                // The others are 0 at first.
                 walk.scratch.set_delta(at, move_by);
-            } else if mode == Mode::Fresh {
+            } else if is_moved && mode == Mode::Fresh {
                 cell.set_mantissa(predicted);
             }
             *mantissa = predicted;
@@ -167,12 +182,14 @@ fn code_values<C: Coder, const CHAINED: bool>(
             (above, second) = (move_by, above);
             changes >>= 1;
         } else {
-            coder.settle(&mut state, model.at(context), middle, false);
+            held.1.learn(false);
+            *model.at(context) = held.1;
+            coder.settle(&mut state, middle, false);
             coder.resume(state);
             let hint = Hint {
-                is_given,
+                is_given: is_copy || relation != 0,
                 is_copy,
-                is_related: flags & RELATION_MASK != 0,
+                is_related: relation != 0,
             };
             let moved;
             (value, moved) = walk.changed(coder, model, (cell, at, hint), (predicted, value));
@@ -186,10 +203,32 @@ fn code_values<C: Coder, const CHAINED: bool>(
     coder.resume(state);
 }
 
-/// Returns where the contexts of a class begin: 16 for each level and history.
+/// Where the contexts of each class begin: 16 for each level and history.
+static CLASS_CONTEXTS: [u16; 256] = {
+    let mut contexts = [0; 256];
+    let mut class = 0_u8;
+    loop {
+        #[expect(
+            clippy::indexing_slicing,
+            clippy::cast_possible_truncation,
+            reason = "evaluated by the compiler"
+        )]
+        {
+            contexts[class as usize] =
+                (level(class as u32 >> 2) * 4 + (class & 3) as usize) as u16 * 16;
+        }
+        if class == u8::MAX {
+            break contexts;
+        }
+        class += 1;
+    }
+};
+
+/// Returns where the contexts of a class begin.
 #[inline]
 fn class_contexts(class: u8) -> usize {
-    (level(u32::from(class >> 2)) * 4 + usize::from(class & 3)) * 16
+    #[expect(clippy::indexing_slicing, reason = "it has a place for every class")]
+    usize::from(CLASS_CONTEXTS[usize::from(class)])
 }
 
 /// Codes the class of each series: what the encoder has learned of it so far.
@@ -197,7 +236,7 @@ fn code_classes<C: Coder>(coder: &mut C, model: &mut Model, cells: &mut [Cell]) 
     let mut has_class = false;
     for cell in cells {
         let contexts = CLASS + usize::from(has_class) * 256;
-        let class = tree::<C, 8>(coder, model, contexts, u32::from(cell.class));
+        let class = guessed_tree::<C, 8>(coder, model, contexts, u32::from(cell.class));
         cell.class = class.to_le_bytes()[0];
         has_class = cell.class > 0;
     }

@@ -11,7 +11,7 @@ pub(super) fn length_of(number: i64) -> u32 {
 
 /// Returns the level, below 16, of a length in bits: long ones share levels.
 #[inline]
-pub(super) fn level(length: u32) -> usize {
+pub(super) const fn level(length: u32) -> usize {
     const LEVELS: [u8; 64] = [
         0, 1, 2, 3, 4, 5, 6, 7, 7, 8, 8, 9, 9, 9, 10, 10, 10, 10, 11, 11, 11, 11, 11, 12, 12, 12,
         12, 12, 12, 13, 13, 13, 13, 13, 13, 13, 13, 14, 14, 14, 14, 14, 14, 14, 14, 14, 15, 15, 15,
@@ -21,7 +21,9 @@ pub(super) fn level(length: u32) -> usize {
         clippy::indexing_slicing,
         reason = "masked to the table's size, so that no check is left"
     )]
-    usize::from(LEVELS[length as usize & 63])
+    {
+        LEVELS[length as usize & 63] as usize
+    }
 }
 
 /// Codes a symbol of `BITS` bits from its highest on, each bit in the context of those before.
@@ -38,6 +40,40 @@ pub(super) fn tree<C: Coder, const BITS: u32>(
         let bit = (symbol >> shift) & 1 == 1;
         let bit = coder.digit(&mut state, model, contexts + node, bit);
         node = (node << 1) | usize::from(bit);
+    }
+    coder.resume(state);
+    #[expect(clippy::cast_possible_truncation, reason = "at most 9 bits")]
+    let node = node as u32;
+    node & ((1 << BITS) - 1)
+}
+
+/// Codes a symbol as [`tree`] does, where most symbols are alike: while it is guessed right, nothing
+/// waits for an answer.
+#[inline]
+pub(super) fn guessed_tree<C: Coder, const BITS: u32>(
+    coder: &mut C,
+    model: &mut Model,
+    contexts: usize,
+    symbol: u32,
+) -> u32 {
+    let mut state = coder.state();
+    let mut node = 1;
+    for shift in (0..BITS).rev() {
+        let bit = (symbol >> shift) & 1 == 1;
+        let context = contexts + node;
+        let probability = model.at(context);
+        // Each way ends with its own node: were it made of the answer, the compiler would make
+        // selections of all of it.
+        let (bit, middle) = coder.ask(state, (context, *probability), bit);
+        if bit {
+            probability.learn(true);
+            coder.settle(&mut state, middle, true);
+            node = (node << 1) | 1;
+        } else {
+            probability.learn(false);
+            coder.settle(&mut state, middle, false);
+            node <<= 1;
+        }
     }
     coder.resume(state);
     #[expect(clippy::cast_possible_truncation, reason = "at most 9 bits")]
@@ -64,7 +100,7 @@ impl Signed {
         number: i64,
     ) -> i64 {
         let magnitude = number.unsigned_abs();
-        let left = tree::<C, 6>(coder, model, lengths, length_of(number).saturating_sub(1));
+        let left = guessed_tree::<C, 6>(coder, model, lengths, length_of(number).saturating_sub(1));
         let mut state = coder.state();
         let is_negative = coder.digit(&mut state, model, self.sign, number < 0);
         let top = self.top + left as usize * 4;

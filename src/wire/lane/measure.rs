@@ -51,12 +51,12 @@ impl Coder for Counter {
 
     fn resume(&mut self, (): ()) {}
 
-    fn ask(&mut self, (): (), _: &mut Model, context: usize, bit: bool) -> (bool, u32) {
+    fn ask(&mut self, (): (), (context, _): (usize, Probability), bit: bool) -> (bool, u32) {
         self.0[context][usize::from(bit)] += 1;
         (bit, 0)
     }
 
-    fn settle(&mut self, (): &mut (), _: &mut Probability, _: u32, _: bool) {}
+    fn settle(&mut self, (): &mut (), _: u32, _: bool) {}
 
     fn raw(&mut self, bits: u64, _width: u32) -> u64 {
         bits

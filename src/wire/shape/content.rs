@@ -6,7 +6,7 @@ use super::kin::is_good;
 use super::{Page, SERIES_MAX, Shape, ShapeError, ShapeId, TEXT_MAX};
 use crate::model::{Format, Labels};
 use crate::wire::columns::Column;
-use crate::wire::cursor::{Reader, put_length, put_zigzag};
+use crate::wire::cursor::{Reader, put_length, put_zigzag, zigzag_length};
 use crate::wire::number::ABSENT;
 use crate::wire::record::{format_code, format_of_code, read_target, write_target};
 use crate::wire::{DecodeError, LABELS_MAX};
@@ -36,13 +36,33 @@ impl Shape {
     pub(super) fn front(&self) -> Vec<u8> {
         let page = self.page();
         let mut out = Vec::with_capacity(page.text().len() + page.len() * 6 + 256);
-        out.push(format_code(page.format()));
-        write_target(self.target(), &mut out);
-        put_length(&mut out, page.len());
-        put_length(&mut out, page.text().len());
+        self.put_head(&mut out);
         out.extend_from_slice(page.text().as_bytes());
         out.extend_from_slice(page.flags());
         out
+    }
+
+    /// Appends what stands before the text in the content.
+    fn put_head(&self, out: &mut Vec<u8>) {
+        let page = self.page();
+        out.push(format_code(page.format()));
+        write_target(self.target(), out);
+        put_length(out, page.len());
+        put_length(out, page.text().len());
+    }
+
+    /// Tells whether a content that was read as this shape is the one that is written for it.
+    ///
+    /// The text, flags and scales are taken as they stand, and there is one shortest way to write
+    /// a number, so that the head and the length settle it.
+    fn is_content(&self, content: &[u8]) -> bool {
+        let mut head = Vec::new();
+        self.put_head(&mut head);
+        let (page, template) = (self.page(), self.template());
+        let mantissas = template.mantissas.iter();
+        let mantissas: usize = mantissas.map(|mantissa| zigzag_length(*mantissa)).sum();
+        let columns = page.flags().len() + template.scales.len() + mantissas;
+        content.starts_with(&head) && content.len() == head.len() + page.text().len() + columns
     }
 
     /// Reads a content, which the caller has compared with its name, the hash of it.
@@ -68,7 +88,7 @@ impl Shape {
         let shape = Self::of_parts(id, target, page, template);
         // One shape has one content, the one that is hashed for its name. Kept under another name,
         // it would not be found.
-        if shape.content() == content {
+        if shape.is_content(content) {
             Ok(shape)
         } else {
             Err(malformed(DecodeError::Number))

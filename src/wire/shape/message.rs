@@ -1,8 +1,9 @@
 //! Shape messages: shapes back to back, each whole, as a patch of another, or beside a sibling.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
-use zstd::zstd_safe::{CCtx, CParameter, DCtx, DParameter, compress_bound};
+use zstd::zstd_safe::{CCtx, CParameter, DCtx, compress_bound};
 
 use super::content::CONTENT_MAX;
 use super::sibling::{Coded, Siblings};
@@ -401,14 +402,20 @@ fn try_compress(content: &[u8], prefix: &[u8], level: i32) -> Result<Vec<u8>, us
     Ok(out)
 }
 
+thread_local! {
+    /// What decompresses: it takes some 100 KB, which a shape that is decompressed in a few
+    /// microseconds should not wait for.
+    static UNPACKER: RefCell<DCtx<'static>> = RefCell::new(DCtx::create());
+}
+
 /// Decompresses into a buffer of exactly the declared length, so that a bomb has no room.
 fn decompress(packed: &[u8], prefix: &[u8], length: usize) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(length);
-    let mut context = DCtx::create();
-    context
-        .set_parameter(DParameter::WindowLogMax(WINDOW_LOG_MAX))
-        .ok()?;
-    context.ref_prefix(prefix).ok()?;
-    context.decompress(&mut out, packed).ok()?;
+    UNPACKER.with_borrow_mut(|context| {
+        // A dictionary is content that is just there before, unless it begins with a certain
+        // number; the content of a shape does not.
+        let unpacked = context.decompress_using_dict(&mut out, packed, prefix);
+        unpacked.ok()
+    })?;
     (out.len() == length).then_some(out)
 }
