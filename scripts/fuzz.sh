@@ -5,6 +5,7 @@
 #
 # New inputs go to a folder of their own below `target/fuzz`, never into the corpus. A crash, a run
 # of over ten seconds for one input, or too much memory fails, and says where the input is kept.
+# FUZZ_SEED makes the mutator do the same each time, as far as it gets; without, it differs.
 # With FUZZ_MERGE=1 nothing is fuzzed, but the corpus is replaced by the smallest part of itself, of
 # fresh seeds and of what the last run found, that covers as much.
 #
@@ -46,6 +47,9 @@ run() {
     limits+=(-runs=0)
   else
     limits+=("-max_total_time=$seconds")
+  fi
+  if [ -n "${FUZZ_SEED:-}" ]; then
+    limits+=("-seed=$FUZZ_SEED")
   fi
   "$(program "$target")" "${limits[@]}" -print_final_stats=1 \
     "-artifact_prefix=$out/crashes/$target/" \

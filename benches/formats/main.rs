@@ -127,12 +127,13 @@ fn main() {
         ours::check(fleet);
     }
     let costs = report("Recorded pages, 15 s apart", &real, rounds);
-    measure::goals(&real, &costs);
+    measure::goals("recorded", &real, &costs);
     stages(&real, rounds);
     site::report(&recorded);
     if let Some(file) = std::env::var_os("FORMATS_PAGES") {
         let captured = fleets(&pages::read(Path::new(&file)));
-        report("Pages captured now", &captured, rounds);
+        let costs = report("Pages captured now", &captured, rounds);
+        measure::goals("captured", &captured, &costs);
     }
     let made = fleets(&synthetic::pages());
     report("Synthetic pages, 15 s apart", &made, rounds);

@@ -98,9 +98,9 @@ const BATCHES: usize = 7;
 const CHAINED: usize = 8;
 const CHAIN_FREE: usize = 9;
 
-pub(crate) fn goals(fleets: &[Fleet], costs: &[Vec<Cost>]) {
+pub(crate) fn goals(pages: &str, fleets: &[Fleet], costs: &[Vec<Cost>]) {
     let totals = totals(fleets, costs);
-    println!("\n### Goals, weighted over the recorded pages\n");
+    println!("\n### Goals, weighted over the {pages} pages\n");
     println!("| goal | wanted | measured | |");
     println!("| --- | ---: | ---: | --- |");
     let goal = |text: &str, wanted: f64, measured: f64, is_at_most: bool| {
