@@ -257,8 +257,7 @@ impl ShapeSeries {
             let Some(value) = value.get().map(normal) else {
                 continue;
             };
-            let labels = proto::labels_of_blank(blank);
-            if self.has_hidden && proto::is_hidden(labels) {
+            if self.has_hidden && proto::is_hidden(proto::labels_of_blank(blank)) {
                 hidden += 1;
                 continue;
             }
@@ -271,6 +270,7 @@ impl ShapeSeries {
                 out.extend_from_slice(blank);
                 proto::fill_in(out, value.to_bits(), time);
             } else {
+                let labels = proto::labels_of_blank(blank);
                 proto::put_series(out, labels, value, time_ms);
             }
         }

@@ -27,7 +27,7 @@ use model::{
     LENGTH, LONGER, NEAR, REST_LENGTH, REST_SIGN, REST_TOP, REST_ZERO, SAME, SCALE, SIGN,
     STEP_LENGTH, STEP_SIGN, STEP_TOP, TOP,
 };
-use numbers::{Signed, guessed_tree, length_of, level, tree};
+use numbers::{Signed, length_of, level, tree};
 
 /// What a scrape is coded against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -236,7 +236,7 @@ fn code_classes<C: Coder>(coder: &mut C, model: &mut Model, cells: &mut [Cell]) 
     let mut has_class = false;
     for cell in cells {
         let contexts = CLASS + usize::from(has_class) * 256;
-        let class = guessed_tree::<C, 8>(coder, model, contexts, u32::from(cell.class));
+        let class = tree::<C, 8>(coder, model, contexts, u32::from(cell.class));
         cell.class = class.to_le_bytes()[0];
         has_class = cell.class > 0;
     }

@@ -27,30 +27,10 @@ pub(super) const fn level(length: u32) -> usize {
 }
 
 /// Codes a symbol of `BITS` bits from its highest on, each bit in the context of those before.
+///
+/// Most symbols are alike: while a bit is guessed right, nothing waits for the answer.
 #[inline]
 pub(super) fn tree<C: Coder, const BITS: u32>(
-    coder: &mut C,
-    model: &mut Model,
-    contexts: usize,
-    symbol: u32,
-) -> u32 {
-    let mut state = coder.state();
-    let mut node = 1;
-    for shift in (0..BITS).rev() {
-        let bit = (symbol >> shift) & 1 == 1;
-        let bit = coder.digit(&mut state, model, contexts + node, bit);
-        node = (node << 1) | usize::from(bit);
-    }
-    coder.resume(state);
-    #[expect(clippy::cast_possible_truncation, reason = "at most 9 bits")]
-    let node = node as u32;
-    node & ((1 << BITS) - 1)
-}
-
-/// Codes a symbol as [`tree`] does, where most symbols are alike: while it is guessed right, nothing
-/// waits for an answer.
-#[inline]
-pub(super) fn guessed_tree<C: Coder, const BITS: u32>(
     coder: &mut C,
     model: &mut Model,
     contexts: usize,
@@ -100,7 +80,7 @@ impl Signed {
         number: i64,
     ) -> i64 {
         let magnitude = number.unsigned_abs();
-        let left = guessed_tree::<C, 6>(coder, model, lengths, length_of(number).saturating_sub(1));
+        let left = tree::<C, 6>(coder, model, lengths, length_of(number).saturating_sub(1));
         let mut state = coder.state();
         let is_negative = coder.digit(&mut state, model, self.sign, number < 0);
         let top = self.top + left as usize * 4;
